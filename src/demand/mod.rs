@@ -1,0 +1,1 @@
+//! The DemandExecution model: wire shape to valid values. PURE.

@@ -1,0 +1,1 @@
+//! The `local` engine: jobs as process groups of this machine.

@@ -1,0 +1,3 @@
+//! The `demand` binary: flags, runtime, exit codes.
+
+fn main() {}
