@@ -1,0 +1,121 @@
+//! Moves stored demands: load, apply, compare-and-set, tell.
+//!
+//! Requests and the reconciler move the same demands at the same time. Whoever loses the
+//! compare-and-set reads again and applies its event to what it finds, so that an event is either
+//! stored or found to be illegal, never lost.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::changes::{Changes, Subscription};
+use super::state::State;
+use super::transition::{Event, Illegal, Retention};
+use crate::store::{NewDemand, Record, Store, StoreError};
+
+/// Why a demand could not be moved.
+#[derive(Debug, thiserror::Error)]
+pub enum TransitionError {
+    /// No demand has this id.
+    #[error("there is no demand {0}")]
+    NotFound(String),
+    /// The event makes no sense where the demand stands.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The demands in the store, and who wants to know of their changes; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Transitions {
+    pub(super) store: Store,
+    retention: Retention,
+    changes: Changes,
+    acting: Arc<Notify>,
+    observing: Arc<Notify>,
+}
+
+impl Transitions {
+    pub(super) fn new(store: Store, retention: Retention) -> Self {
+        Self {
+            store,
+            retention,
+            changes: Changes::default(),
+            acting: Arc::default(),
+            observing: Arc::default(),
+        }
+    }
+
+    /// Stores a new demand; `false` when its id or key is taken.
+    pub(super) async fn insert(&self, demand: NewDemand) -> Result<bool, StoreError> {
+        let made = self.store.insert(demand).await?;
+        if made {
+            self.wake();
+        }
+        Ok(made)
+    }
+
+    /// Applies the events that `events` finds fit for the demand's state. Gives the demand as it
+    /// then is; unchanged if there was nothing to change.
+    pub(super) async fn apply(
+        &self,
+        execution_id: &str,
+        mut events: impl FnMut(&State) -> Result<Vec<Event>, Illegal>,
+    ) -> Result<Record, TransitionError> {
+        loop {
+            let mut record = self
+                .store
+                .get(execution_id)
+                .await?
+                .ok_or_else(|| TransitionError::NotFound(execution_id.to_owned()))?;
+            let mut state = record.state.clone();
+            let mut history = Vec::new();
+            for event in events(&state)? {
+                let (next, entries) = state.apply(&event, &self.retention, Timestamp::now())?;
+                state = next;
+                history.extend(entries);
+            }
+            if state == record.state {
+                return Ok(record);
+            }
+            if self.store.advance(execution_id, record.version, state.clone(), history).await? {
+                record.version += 1;
+                record.state = state;
+                self.changes.publish(execution_id, record.version);
+                self.wake();
+                return Ok(record);
+            }
+        }
+    }
+
+    /// Applies one event.
+    pub(super) async fn apply_one(
+        &self,
+        execution_id: &str,
+        event: Event,
+    ) -> Result<Record, TransitionError> {
+        self.apply(execution_id, |_| Ok(vec![event.clone()])).await
+    }
+
+    pub(super) fn subscribe(&self, execution_id: &str) -> Subscription {
+        self.changes.subscribe(execution_id)
+    }
+
+    /// Returns when a demand may need acting on.
+    pub(super) async fn wants_action(&self) {
+        self.acting.notified().await;
+    }
+
+    /// Returns when there may be other jobs to observe.
+    pub(super) async fn wants_observation(&self) {
+        self.observing.notified().await;
+    }
+
+    fn wake(&self) {
+        self.acting.notify_one();
+        self.observing.notify_one();
+    }
+}

@@ -1,0 +1,259 @@
+//! State in SQLite: queries, compare-and-set, group commit.
+//!
+//! The database is in WAL mode with `synchronous=FULL`: what is answered is on disk. Readers have a
+//! pool of connections of their own; every write goes through the one [`writer`], which puts what
+//! arrives while a commit is under way into the next commit. One process owns a database; a second
+//! one is refused by a lock on a file beside it.
+
+mod list;
+mod record;
+mod writer;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{Connection, Row};
+
+pub use list::{Filter, Page, Position, TagFilter};
+pub use record::{NewDemand, Record};
+
+use crate::run::history::{Entry, HistoryEntry};
+use crate::run::state::State;
+use writer::{Change, Writer};
+
+/// Connections for reading. SQLite reads in WAL mode never wait for the writer; more connections
+/// than this only compete for two or four cores.
+const READERS: u32 = 4;
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process owns the database.
+    #[error(
+        "another process owns the database {}; stop it, or give this one a store of its own",
+        path.display()
+    )]
+    Owned {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The file beside the database that carries the lock cannot be had.
+    #[error("cannot lock the database {}", path.display())]
+    Lock {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database's schema cannot be brought up to date.
+    #[error("cannot bring the database's schema up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A query or commit failed.
+    #[error("cannot {operation}")]
+    Query {
+        /// What was to be done.
+        operation: &'static str,
+        /// Why it failed.
+        source: sqlx::Error,
+    },
+    /// A commit that carried this write failed; nothing of it was stored.
+    #[error("cannot commit: {0}")]
+    Commit(String),
+    /// What is stored cannot be read.
+    #[error("the stored {what} of demand {execution_id} cannot be read")]
+    Corrupt {
+        /// Which part.
+        what: &'static str,
+        /// Of which demand.
+        execution_id: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    fn query(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Query { operation, source }
+    }
+}
+
+/// Durable state; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    readers: SqlitePool,
+    writer: Writer,
+}
+
+impl Store {
+    /// Opens the database at `path`, makes it if it is absent, and brings its schema up to date.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let lock = own(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let mut connection = sqlx::SqliteConnection::connect_with(&options)
+            .await
+            .map_err(StoreError::query("open the database"))?;
+        sqlx::migrate!().run(&mut connection).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await
+            .map_err(StoreError::query("open the database for reading"))?;
+        Ok(Self { readers, writer: Writer::start(connection, lock) })
+    }
+
+    /// Stores a demand with its plan and the first entry of its history. `false` when the
+    /// `execution_id` or the idempotency key is taken; then nothing is stored.
+    pub async fn insert(&self, demand: NewDemand) -> Result<bool, StoreError> {
+        self.writer.write(Change::Insert(Box::new(demand))).await
+    }
+
+    /// Compare-and-set: stores `state` and appends `history`, if the demand is still at `version`.
+    /// `false` when it is not; then nothing is stored.
+    pub async fn advance(
+        &self,
+        execution_id: &str,
+        version: i64,
+        state: State,
+        history: Vec<Entry>,
+    ) -> Result<bool, StoreError> {
+        let execution_id = execution_id.to_owned();
+        let change = Change::Advance { execution_id, version, state: Box::new(state), history };
+        self.writer.write(change).await
+    }
+
+    /// Whether a write would succeed at present: takes the write lock and commits nothing.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.writer.write(Change::Nothing).await.map(|_| ())
+    }
+
+    /// The demand of this id.
+    pub async fn get(&self, execution_id: &str) -> Result<Option<Record>, StoreError> {
+        let row = sqlx::query("SELECT * FROM demands WHERE execution_id = ?")
+            .bind(execution_id)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(StoreError::query("read a demand"))?;
+        row.map(|row| Record::from_row(&row)).transpose()
+    }
+
+    /// The demand that was accepted under this idempotency key.
+    pub async fn get_by_key(&self, owner: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        let row = sqlx::query(
+            "SELECT demands.* FROM demands JOIN idempotency_keys USING (execution_id)
+             WHERE owner = ? AND key = ?",
+        )
+        .bind(owner)
+        .bind(key)
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(StoreError::query("read a demand by its idempotency key"))?;
+        row.map(|row| Record::from_row(&row)).transpose()
+    }
+
+    /// The plan of the demand, as the JSON text it was stored as.
+    pub async fn plan(&self, execution_id: &str) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("SELECT plan FROM plans WHERE execution_id = ?")
+            .bind(execution_id)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(StoreError::query("read a plan"))
+    }
+
+    /// The id and version of every demand to which something may happen.
+    pub async fn active(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        sqlx::query_as("SELECT execution_id, version FROM demands WHERE active = 1")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(StoreError::query("read the active demands"))
+    }
+
+    /// At most `limit` entries of the demand's history after `seq`, oldest first.
+    pub async fn history(
+        &self,
+        execution_id: &str,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, at, type, step, attempt, from_value, to_value, detail FROM events
+             WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        )
+        .bind(execution_id)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(StoreError::query("read a history"))?;
+        rows.iter().map(|row| record::history_entry(execution_id, row)).collect()
+    }
+
+    /// At most `limit` demands that pass `filter`, newest first, older than `after`.
+    pub async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let rows = list::query(filter, after, limit)
+            .build()
+            .fetch_all(&self.readers)
+            .await
+            .map_err(StoreError::query("list demands"))?;
+        let mut records =
+            rows.iter().map(Record::from_row).collect::<Result<Vec<_>, StoreError>>()?;
+        let more = records.len() > limit as usize;
+        records.truncate(limit as usize);
+        let next = records.last().filter(|_| more).map(Position::of);
+        Ok(Page { records, next })
+    }
+
+    /// Ends the writer and closes the database; what was accepted is stored.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Takes the lock that makes this process the database's owner; freed when the file is closed,
+/// however the process ends.
+fn own(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let failed = |source| StoreError::Lock { path: path.to_owned(), source };
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(PathBuf::from(name))
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Owned { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+fn timestamp(row: &sqlx::sqlite::SqliteRow, column: &str) -> Result<Timestamp, sqlx::Error> {
+    Timestamp::from_microsecond(row.try_get(column)?)
+        .map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
