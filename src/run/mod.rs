@@ -1,15 +1,166 @@
 //! Accept, cancel, retry, look up; and the reconciler that drives what was accepted.
+//!
+//! [`Runs`] is what the HTTP interface calls. It stores what users want and answers what is
+//! stored; only the [`Reconciler`] acts on engines.
 
 pub mod decide;
 pub mod history;
 pub mod reason;
 pub mod state;
+pub mod status;
 pub mod step_run;
 pub mod transition;
+pub mod transitions;
 
+mod accept;
 mod act;
 mod active;
 mod changes;
+mod logs;
 mod observe;
 mod reconcile;
-mod transitions;
+
+use std::sync::Arc;
+
+pub use accept::{AcceptError, Accepted};
+pub use changes::Subscription;
+pub use logs::{LogError, Logs};
+pub use observe::Observation;
+pub use reconcile::Reconciler;
+
+use crate::engine::Engine;
+use crate::plan::Site;
+use crate::store::{Filter, Page, Position, Record, Store, StoreError};
+use crate::telemetry::chain;
+use decide::Timing;
+use history::HistoryEntry;
+use reconcile::Heartbeat;
+use transition::{Event, Illegal, Retention};
+use transitions::{TransitionError, Transitions};
+
+/// The times the lifecycle keeps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Settings {
+    /// How long things are kept.
+    pub retention: Retention,
+    /// How long effects take to show.
+    pub timing: Timing,
+    /// How often jobs are looked at.
+    pub observation: Observation,
+}
+
+/// The demands of this service; cheap to clone.
+#[derive(Clone)]
+pub struct Runs {
+    transitions: Transitions,
+    engine: Arc<dyn Engine>,
+    site: Arc<Site>,
+    heartbeat: Heartbeat,
+}
+
+impl Runs {
+    /// The demands in `store`, planned for `site` and run on `engine`; and the reconciler that
+    /// must run for anything to happen to them.
+    pub fn new(
+        store: Store,
+        engine: Arc<dyn Engine>,
+        site: Arc<Site>,
+        settings: Settings,
+    ) -> (Self, Reconciler) {
+        let transitions = Transitions::new(store, settings.retention);
+        let heartbeat = Heartbeat::default();
+        let reconciler = Reconciler::new(
+            transitions.clone(),
+            engine.clone(),
+            settings.timing,
+            settings.observation,
+            heartbeat.clone(),
+        );
+        (Self { transitions, engine, site, heartbeat }, reconciler)
+    }
+
+    /// The demand of this id.
+    pub async fn get(&self, execution_id: &str) -> Result<Option<Record>, StoreError> {
+        self.transitions.store.get(execution_id).await
+    }
+
+    /// Changes of the demand from now on.
+    pub fn subscribe(&self, execution_id: &str) -> Subscription {
+        self.transitions.subscribe(execution_id)
+    }
+
+    /// A page of the demands that pass `filter`, newest first.
+    pub async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        self.transitions.store.list(filter, after, limit).await
+    }
+
+    /// The demand's plan as JSON text.
+    pub async fn stored_plan(&self, execution_id: &str) -> Result<Option<String>, StoreError> {
+        self.transitions.store.plan(execution_id).await
+    }
+
+    /// The demand's history after `seq`; nothing if there is no such demand.
+    pub async fn history(
+        &self,
+        execution_id: &str,
+        after: i64,
+        limit: i64,
+    ) -> Result<Option<Vec<HistoryEntry>>, StoreError> {
+        if self.get(execution_id).await?.is_none() {
+            return Ok(None);
+        }
+        self.transitions.store.history(execution_id, after, limit).await.map(Some)
+    }
+
+    /// Asks for the demand's end; `by` whom.
+    pub async fn cancel(
+        &self,
+        execution_id: &str,
+        by: Option<&str>,
+    ) -> Result<Record, TransitionError> {
+        let by = by.map(str::to_owned);
+        self.transitions.apply_one(execution_id, Event::CancelRequested { by }).await
+    }
+
+    /// Asks for the attempt after `from_attempt`, or after the last one; `by` whom. Where that
+    /// attempt exists already, nothing changes.
+    pub async fn retry(
+        &self,
+        execution_id: &str,
+        from_attempt: Option<u32>,
+        by: Option<&str>,
+    ) -> Result<Record, TransitionError> {
+        let record = self
+            .get(execution_id)
+            .await?
+            .ok_or_else(|| TransitionError::NotFound(execution_id.to_owned()))?;
+        let from = from_attempt.unwrap_or(record.state.attempt);
+        let names = self.transitions.job_names(execution_id, from.saturating_add(1)).await?;
+        self.transitions
+            .apply(execution_id, |state| {
+                if state.attempt > from {
+                    return Ok(Vec::new());
+                }
+                if state.attempt < from {
+                    return Err(Illegal { event: "retry", why: "there is no such attempt yet" });
+                }
+                let by = by.map(str::to_owned);
+                Ok(vec![Event::RetryRequested { by, steps: names.clone() }])
+            })
+            .await
+    }
+
+    /// Each part that must be ready, with what keeps it from being so.
+    pub async fn ready(&self) -> Vec<(&'static str, Option<String>)> {
+        let store = self.transitions.store.ready().await.err().map(|failed| chain(&failed));
+        let engine = self.engine.ready().await.err().map(|failed| chain(&failed));
+        let reconciler = (!self.heartbeat.is_alive())
+            .then(|| "the reconciler has not been seen for a while".to_owned());
+        vec![("store", store), ("reconciler", reconciler), ("engine", engine)]
+    }
+}

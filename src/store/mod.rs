@@ -31,6 +31,9 @@ use writer::{Change, Writer};
 /// than this only compete for two or four cores.
 const READERS: u32 = 4;
 
+/// How long SQLite waits for a lock that another connection holds, such as a backup's.
+const BUSY: Duration = Duration::from_secs(5);
+
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -97,21 +100,22 @@ impl Store {
     /// Opens the database at `path`, makes it if it is absent, and brings its schema up to date.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = own(path)?;
-        let options = SqliteConnectOptions::new()
+        let reading = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).read_only(true);
+        let writing = SqliteConnectOptions::new()
             .filename(path)
+            .busy_timeout(BUSY)
             .create_if_missing(true)
             .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
-        let mut connection = sqlx::SqliteConnection::connect_with(&options)
+            .foreign_keys(true);
+        let mut connection = sqlx::SqliteConnection::connect_with(&writing)
             .await
             .map_err(StoreError::query("open the database"))?;
         sqlx::migrate!().run(&mut connection).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .connect_with(options.read_only(true).create_if_missing(false))
+            .connect_with(reading)
             .await
             .map_err(StoreError::query("open the database for reading"))?;
         Ok(Self { readers, writer: Writer::start(connection, lock) })

@@ -1,0 +1,379 @@
+//! Demands: submit, look at, list, cancel, retry.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LOCATION};
+use http::{HeaderMap, HeaderName, StatusCode};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::{DemandId, IdempotencyKey, JsonBody, OptionalJsonBody, Query};
+use super::problem::{Kind, Problem};
+use super::{App, cursor};
+use crate::plan::Plan;
+use crate::run::state::{Phase, Status};
+use crate::run::status::StatusDocument;
+use crate::run::transitions::TransitionError;
+use crate::run::{AcceptError, Accepted};
+use crate::store::{Filter, Record, StoreError, TagFilter};
+
+/// The longest that an answer is held back for a change.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(50);
+
+/// Ids in one list at most.
+const IDS: usize = 100;
+
+/// Submits a demand.
+///
+/// Answered only after the demand is stored. The same content under the same `execution_id` may be
+/// sent again without harm. Without an `execution_id` the service makes one; an `Idempotency-Key`
+/// then makes sending again safe.
+#[utoipa::path(
+    post, path = "/demands", operation_id = "submitDemand", tag = "demands",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+            description = "Recognises the request when it is sent again without an execution_id"),
+    ),
+    request_body(content = super::request::DemandRequest, content_type = "application/json"),
+    responses(
+        (status = 201, description = "Accepted", body = StatusDocument,
+            headers(("Location" = String, description = "The demand's path"),
+                    ("ETag" = String, description = "The document's version"))),
+        (status = 200, description = "Accepted before", body = StatusDocument,
+            headers(("Location" = String, description = "The demand's path"),
+                    ("ETag" = String, description = "The document's version"))),
+        (status = 409, description = "The execution_id is another demand's", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 422, description = "The demand cannot be planned; every fault is named",
+            body = Problem, content_type = "application/problem+json"),
+        super::openapi::BodyProblems,
+        super::openapi::ServiceProblems,
+    )
+)]
+pub(super) async fn submit(
+    State(app): State<App>,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(request): JsonBody,
+) -> Result<Response, Problem> {
+    let (status, record) = match app.runs.accept(request, None, key).await? {
+        Accepted::New(record) => (StatusCode::CREATED, record),
+        Accepted::Before(record) => (StatusCode::OK, record),
+    };
+    let location = [(LOCATION, format!("/demands/{}", record.execution_id))];
+    Ok((status, location, document(&record)).into_response())
+}
+
+/// Plans a demand and stores nothing.
+#[utoipa::path(
+    post, path = "/demands/plan", operation_id = "planDemand", tag = "demands",
+    request_body(content = super::request::DemandRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The plan", body = Plan),
+        (status = 422, description = "The demand cannot be planned; every fault is named",
+            body = Problem, content_type = "application/problem+json"),
+        super::openapi::BodyProblems,
+        super::openapi::ServiceProblems,
+    )
+)]
+pub(super) async fn plan(
+    State(app): State<App>,
+    JsonBody(request): JsonBody,
+) -> Result<Json<Plan>, Problem> {
+    Ok(Json(app.runs.plan(&request)?))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct GetParameters {
+    /// Holds the answer for up to this many seconds: until the version differs from
+    /// `If-None-Match`, or, without that header, until the demand has ended.
+    #[param(minimum = 0, maximum = 50)]
+    wait: Option<u64>,
+}
+
+/// Tells where a demand stands.
+#[utoipa::path(
+    get, path = "/demands/{execution_id}", operation_id = "getDemand", tag = "demands",
+    params(
+        ("execution_id" = String, Path, description = "The demand's id"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of an earlier answer"),
+        GetParameters,
+    ),
+    responses(
+        (status = 200, description = "The demand", body = StatusDocument,
+            headers(("ETag" = String, description = "The document's version"))),
+        (status = 304, description = "Nothing has changed"),
+        (status = 404, description = "There is no such demand", body = Problem,
+            content_type = "application/problem+json"),
+        super::openapi::QueryProblems,
+        super::openapi::ServiceProblems,
+    )
+)]
+pub(super) async fn get(
+    State(app): State<App>,
+    DemandId(id): DemandId,
+    Query(GetParameters { wait }): Query<GetParameters>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let wait = Duration::from_secs(wait.unwrap_or_default());
+    if wait > LONGEST_WAIT {
+        return Err(Problem::new(Kind::InvalidQuery, "wait takes 0 to 50 seconds."));
+    }
+    let known = headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let deadline = tokio::time::Instant::now() + wait;
+    let mut changes = app.runs.subscribe(&id);
+    loop {
+        let record = app.runs.get(&id).await?.ok_or_else(|| unknown(&id))?;
+        let fresh = known.is_none_or(|known| !matches(known, record.version));
+        let ended = record.state.phase == Phase::Done;
+        let over = tokio::time::Instant::now() >= deadline || app.stopping.is_cancelled();
+        if over || (known.is_some() && fresh) || (known.is_none() && ended) {
+            return Ok(if fresh {
+                document(&record).into_response()
+            } else {
+                (StatusCode::NOT_MODIFIED, version_headers(&record)).into_response()
+            });
+        }
+        tokio::select! {
+            () = changes.changed() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+            () = app.stopping.cancelled() => {}
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// Any of these statuses.
+    #[serde(default)]
+    status: Vec<Status>,
+    /// Any of these phases.
+    #[serde(default)]
+    phase: Vec<Phase>,
+    /// Any of these execution types.
+    #[serde(default)]
+    execution_type: Vec<String>,
+    /// Any of these users.
+    #[serde(default)]
+    user: Vec<String>,
+    /// Any of these queues.
+    #[serde(default)]
+    job_queue: Vec<String>,
+    /// Any of these tags: `key`, or `key=value`.
+    #[serde(default)]
+    tag: Vec<String>,
+    /// Accepted after this time (RFC 3339).
+    created_after: Option<Timestamp>,
+    /// Accepted before this time (RFC 3339).
+    created_before: Option<Timestamp>,
+    /// These demands only, separated by commas, 100 at most; unknown ones are left out.
+    ids: Option<String>,
+    /// Demands on a page.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u32>,
+    /// Where to read on: the `next_cursor` of the page before, with the same filters.
+    cursor: Option<String>,
+}
+
+/// A page of a list of demands.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct DemandList {
+    /// Newest first.
+    pub demands: Vec<StatusDocument>,
+    /// Where the next page starts; absent on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// Lists demands, newest first.
+#[utoipa::path(
+    get, path = "/demands", operation_id = "listDemands", tag = "demands",
+    params(ListParameters),
+    responses(
+        (status = 200, description = "A page of demands", body = DemandList),
+        super::openapi::QueryProblems,
+        super::openapi::ServiceProblems,
+    )
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    Query(parameters): Query<ListParameters>,
+) -> Result<Response, Problem> {
+    let limit = parameters.limit.unwrap_or(50);
+    if !(1..=500).contains(&limit) {
+        return Err(Problem::new(Kind::InvalidQuery, "limit takes 1 to 500."));
+    }
+    let cursor = parameters.cursor.clone();
+    let filter = filter(parameters)?;
+    let after = cursor.map(|cursor| cursor::decode(&cursor, &filter)).transpose()?;
+    let page = app.runs.list(&filter, after.as_ref(), limit).await?;
+    let next_cursor = page
+        .next
+        .map(|position| cursor::encode(position, &filter))
+        .transpose()
+        .map_err(|failed| Problem::internal(&failed))?;
+    let demands = page.records.iter().map(StatusDocument::of).collect();
+    Ok((NO_STORE, Json(DemandList { demands, next_cursor })).into_response())
+}
+
+fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
+    let ids: Option<Vec<String>> =
+        parameters.ids.map(|ids| ids.split(',').map(|id| id.trim().to_owned()).collect());
+    if ids.as_ref().is_some_and(|ids| ids.len() > IDS) {
+        return Err(Problem::new(Kind::InvalidQuery, format!("ids takes at most {IDS} ids.")));
+    }
+    let tag = |tag: String| match tag.split_once('=') {
+        Some((key, value)) => {
+            TagFilter { key: key.to_owned(), value: Some(value.to_owned()) }
+        }
+        None => TagFilter { key: tag, value: None },
+    };
+    Ok(Filter {
+        status: parameters.status,
+        phase: parameters.phase,
+        execution_type: parameters.execution_type,
+        user: parameters.user,
+        job_queue: parameters.job_queue,
+        tag: parameters.tag.into_iter().map(tag).collect(),
+        created_after: parameters.created_after,
+        created_before: parameters.created_before,
+        ids,
+    })
+}
+
+/// Asks for a demand's end.
+///
+/// Its jobs are ended, and it is CANCELING until they are; asking again changes nothing.
+#[utoipa::path(
+    post, path = "/demands/{execution_id}/cancel", operation_id = "cancelDemand", tag = "demands",
+    params(("execution_id" = String, Path, description = "The demand's id")),
+    responses(
+        (status = 202, description = "Its end is on the way", body = StatusDocument,
+            headers(("ETag" = String, description = "The document's version"))),
+        (status = 404, description = "There is no such demand", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 409, description = "It has ended", body = Problem,
+            content_type = "application/problem+json"),
+        super::openapi::ServiceProblems,
+    )
+)]
+pub(super) async fn cancel(
+    State(app): State<App>,
+    DemandId(id): DemandId,
+) -> Result<Response, Problem> {
+    let record = app.runs.cancel(&id, None).await?;
+    Ok((StatusCode::ACCEPTED, document(&record)).into_response())
+}
+
+/// Which attempt a retry follows.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RetryRequest {
+    /// The attempt that ended badly; the new one is the next. Asking again for the same one
+    /// changes nothing.
+    #[schema(minimum = 1)]
+    pub from_attempt: u32,
+}
+
+/// Asks for another attempt at a demand that failed or was canceled.
+///
+/// It starts at the first step that did not succeed, or at the first of all when the working
+/// directory is gone.
+#[utoipa::path(
+    post, path = "/demands/{execution_id}/retry", operation_id = "retryDemand", tag = "demands",
+    params(("execution_id" = String, Path, description = "The demand's id")),
+    request_body(content = Option<RetryRequest>, content_type = "application/json",
+        description = "Without a body: the attempt that is the last one now"),
+    responses(
+        (status = 202, description = "The next attempt is on the way", body = StatusDocument,
+            headers(("ETag" = String, description = "The document's version"))),
+        (status = 404, description = "There is no such demand", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 409, description = "It has not ended, or has completed", body = Problem,
+            content_type = "application/problem+json"),
+        super::openapi::BodyProblems,
+        super::openapi::ServiceProblems,
+    )
+)]
+pub(super) async fn retry(
+    State(app): State<App>,
+    DemandId(id): DemandId,
+    OptionalJsonBody(body): OptionalJsonBody,
+) -> Result<Response, Problem> {
+    let from_attempt = body
+        .map(serde_json::from_value::<RetryRequest>)
+        .transpose()
+        .map_err(|refused| Problem::new(Kind::BadRequest, format!("{refused}.")))?
+        .map(|request| request.from_attempt);
+    let record = app.runs.retry(&id, from_attempt, None).await?;
+    Ok((StatusCode::ACCEPTED, document(&record)).into_response())
+}
+
+const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
+
+fn document(record: &Record) -> impl IntoResponse + use<> {
+    (version_headers(record), Json(StatusDocument::of(record)))
+}
+
+/// A cached document must be asked about each time; the answer may be 304.
+fn version_headers(record: &Record) -> [(HeaderName, String); 2] {
+    [(ETAG, etag(record.version)), (CACHE_CONTROL, "no-cache".to_owned())]
+}
+
+fn etag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+/// `If-None-Match` compares weakly (RFC 9110, 13.1.2).
+fn matches(known: &str, version: i64) -> bool {
+    let own = etag(version);
+    known
+        .split(',')
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == "*" || tag == own)
+}
+
+pub(super) fn unknown(id: &str) -> Problem {
+    Problem::new(Kind::UnknownDemand, format!("There is no demand `{id}`."))
+}
+
+impl From<StoreError> for Problem {
+    fn from(failed: StoreError) -> Self {
+        Self::internal(&failed)
+    }
+}
+
+impl From<TransitionError> for Problem {
+    fn from(error: TransitionError) -> Self {
+        match error {
+            TransitionError::NotFound(id) => unknown(&id),
+            TransitionError::Illegal(illegal) => {
+                Self::new(Kind::StateForbids, format!("{illegal}."))
+            }
+            TransitionError::Store(failed) => failed.into(),
+        }
+    }
+}
+
+impl From<AcceptError> for Problem {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Faults(faults) => {
+                let count = faults.as_slice().len();
+                let noun = if count == 1 { "fault" } else { "faults" };
+                Self::new(Kind::InvalidDemand, format!("{count} {noun}; nothing was stored. {faults}."))
+                    .with_errors(faults.into_vec())
+            }
+            AcceptError::IdTaken { execution_id, why } => {
+                Self::new(Kind::IdTaken, format!("`{execution_id}` {why}."))
+            }
+            AcceptError::Store(failed) => failed.into(),
+            AcceptError::Encode(failed) => Self::internal(&failed),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What handlers take from a request, refused with a problem where it is not acceptable.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::problem::{Kind, Problem};
+use crate::demand::json;
+use crate::telemetry::chain;
+
+/// A JSON body: `application/json` only, so that no web page can send one without asking first;
+/// within the limits of [`json::read`].
+#[derive(Debug)]
+pub struct JsonBody(pub Value);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(
+                Kind::UnsupportedMediaType,
+                "Send the body as application/json, with that Content-Type.",
+            ));
+        }
+        let body = Bytes::from_request(request, state).await.map_err(|refused| body(&refused))?;
+        json::read(&body)
+            .map(Self)
+            .map_err(|fault| Problem::new(Kind::InvalidJson, format!("{}.", chain(&fault))))
+    }
+}
+
+/// A JSON body that may be absent.
+#[derive(Debug)]
+pub struct OptionalJsonBody(pub Option<Value>);
+
+impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if request.headers().contains_key(CONTENT_TYPE) {
+            return JsonBody::from_request(request, state).await.map(|body| Self(Some(body.0)));
+        }
+        let body = Bytes::from_request(request, state).await.map_err(|refused| body(&refused))?;
+        if body.is_empty() {
+            return Ok(Self(None));
+        }
+        Err(Problem::new(
+            Kind::UnsupportedMediaType,
+            "Send the body as application/json, with that Content-Type.",
+        ))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn body(refused: &BytesRejection) -> Problem {
+    if refused.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Problem::new(
+            Kind::TooLarge,
+            "The body is larger than this service takes; put large data into S3 and name it.",
+        );
+    }
+    Problem::new(Kind::BadRequest, "The body ended early.")
+}
+
+/// Query parameters. A parameter the path does not know is an error, since a filter that is
+/// misspelt would otherwise answer everything.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        serde_html_form::from_str(parts.uri.query().unwrap_or_default())
+            .map(Self)
+            .map_err(|refused| Problem::new(Kind::InvalidQuery, format!("{refused}.")))
+    }
+}
+
+/// The id in the path.
+#[derive(Debug)]
+pub struct DemandId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for DemandId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Path::<String>::from_request_parts(parts, state)
+            .await
+            .map(|Path(id)| Self(id))
+            .map_err(|refused| Problem::new(Kind::BadRequest, format!("{refused}.")))
+    }
+}
+
+/// The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header): 1 to 255 visible ASCII
+/// characters.
+#[derive(Debug)]
+pub struct IdempotencyKey(pub Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        value
+            .to_str()
+            .ok()
+            .filter(|key| (1..=255).contains(&key.len()))
+            .map(|key| Self(Some(key.to_owned())))
+            .ok_or_else(|| {
+                Problem::new(
+                    Kind::InvalidHeader,
+                    "Idempotency-Key takes 1 to 255 visible ASCII characters.",
+                )
+            })
+    }
+}

@@ -1,0 +1,102 @@
+//! The HTTP interface: handlers extract, call [`Runs`], and represent; nothing else.
+//!
+//! Layers, outermost first: a request id in and out; one line of log a request; every error as a
+//! problem document; CORS; panics caught; overload refused; the `Host` checked; a time limit.
+
+mod cursor;
+mod demands;
+mod extract;
+mod guard;
+mod health;
+mod openapi;
+mod problem;
+mod reading;
+mod request;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use http::{HeaderName, HeaderValue, Method, header};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
+use tracing::info_span;
+
+pub use openapi::document;
+pub use problem::{Kind, PROBLEM_JSON, Problem};
+
+use crate::run::Runs;
+use guard::Guard;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What bounds requests.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The largest body, in bytes.
+    pub body: usize,
+    /// How long a request may take, waits for changes apart.
+    pub time: Duration,
+    /// Requests at once, waits included.
+    pub concurrency: usize,
+    /// The names the service answers to in `Host`, without port; any when empty.
+    pub hosts: Vec<String>,
+    /// The origins whose pages may read answers.
+    pub cors_origins: Vec<HeaderValue>,
+}
+
+/// What handlers share; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App {
+    runs: Runs,
+    stopping: CancellationToken,
+}
+
+/// The service's routes. Waits for changes end early once `stopping` is canceled.
+pub fn router(runs: Runs, limits: Limits, stopping: CancellationToken) -> Router {
+    let origins = limits.cors_origins.clone();
+    let body = limits.body;
+    let guard = Arc::new(Guard::new(limits));
+    let (routes, _) = openapi::routes().split_for_parts();
+    let layers = ServiceBuilder::new()
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(from_fn(problem::every_error_is_a_problem))
+        .layer(cors(origins))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(guard, guard::check))
+        .layer(DefaultBodyLimit::max(body));
+    routes.with_state(App { runs, stopping }).layer(layers)
+}
+
+fn span(request: &http::Request<axum::body::Body>) -> tracing::Span {
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default();
+    info_span!("request", method = %request.method(), path = %request.uri().path(), request.id = id)
+}
+
+fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+            REQUEST_ID,
+        ])
+        .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, REQUEST_ID])
+        .max_age(Duration::from_hours(1))
+}

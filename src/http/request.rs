@@ -1,0 +1,162 @@
+//! The request's shape for the OpenAPI document: the reference's DemandExecution (core 1.1.0) with
+//! its optional siblings. What is taken is decided by [`crate::demand`], which coerces as the
+//! reference does and names every fault; these types only describe.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A demand execution, with optional configurations beside it.
+#[derive(ToSchema)]
+pub struct DemandRequest {
+    /// The kind of computation; part of the names of its jobs.
+    #[schema(example = "align-reads")]
+    pub execution_type: String,
+    /// One safe path segment; the service makes one (UUIDv7) when it is absent.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    pub execution_id: Option<String>,
+    /// The container image.
+    #[schema(example = "ghcr.io/acme/align:1.2")]
+    pub execution_image: String,
+    /// Command, parameters, inputs and outputs.
+    pub execution_parameters: Option<ExecutionParameters>,
+    /// Who and what for.
+    pub execution_metadata: Option<ExecutionMetadata>,
+    /// Where it runs.
+    pub execution_platform: ExecutionPlatform,
+    /// What it needs.
+    pub resource_requirements: Option<ResourceRequirements>,
+    /// Candidates for the volumes; the service's defaults without it.
+    pub file_system_configurations: Option<FileSystemConfigurations>,
+    /// How inputs, outputs and the working directory are treated; the service's defaults without
+    /// it.
+    pub context_manager_configuration: Option<ContextManagerConfiguration>,
+}
+
+/// Command, parameters, inputs and outputs.
+#[derive(ToSchema)]
+pub struct ExecutionParameters {
+    /// The words of the command, joined by spaces and run by bash; they may name parameters as
+    /// `${NAME}`.
+    pub command: Vec<String>,
+    /// Parameters by name; each is an environment variable of the command. An input's or output's
+    /// value is `local @ s3://…`, an S3 path, or an object with `local` and `remote`. Values may
+    /// name other parameters as `${NAME}`.
+    pub params: Option<IndexMap<String, Value>>,
+    /// The parameters that are brought from S3 before the command runs.
+    pub inputs: Option<Vec<String>>,
+    /// The parameters that are taken to S3 after the command has succeeded.
+    pub outputs: Option<Vec<String>>,
+    /// Free-form facts about outputs.
+    pub outputs_metadata: Option<IndexMap<String, Value>>,
+    /// Where outputs without a destination of their own go.
+    #[schema(example = "s3://bucket/prefix/")]
+    pub output_s3_prefix: Option<String>,
+    /// Which inputs belong to which outputs.
+    pub param_pair_overrides: Option<Vec<Value>>,
+    /// Passed on.
+    pub verbosity: Option<bool>,
+}
+
+/// Who and what for.
+#[derive(ToSchema)]
+pub struct ExecutionMetadata {
+    /// Who it is for.
+    pub user: Option<String>,
+    /// Free-form tags; lists filter by them.
+    pub tags: Option<IndexMap<String, String>>,
+    /// Which statuses somebody wants to hear of; passed on.
+    pub notify_on: Option<IndexMap<String, bool>>,
+    /// Who wants to hear; passed on.
+    pub notify_list: Option<Vec<String>>,
+    /// The state machine that sent it; passed on.
+    pub arn: Option<String>,
+}
+
+/// Where it runs.
+#[derive(ToSchema)]
+pub struct ExecutionPlatform {
+    /// On AWS Batch, or on the local engine that stands in for it.
+    pub aws_batch: AwsBatchPlatform,
+}
+
+/// An AWS Batch queue and role.
+#[derive(ToSchema)]
+pub struct AwsBatchPlatform {
+    /// The queue.
+    pub job_queue_name: String,
+    /// The role its command has.
+    pub job_role: Option<String>,
+}
+
+/// What it needs; absent or 0 leaves it to the job definition.
+#[derive(ToSchema)]
+pub struct ResourceRequirements {
+    /// GPUs.
+    #[schema(minimum = 0)]
+    pub gpu: Option<u32>,
+    /// Memory in MiB.
+    #[schema(minimum = 0)]
+    pub memory: Option<u32>,
+    /// Virtual CPUs.
+    #[schema(minimum = 0)]
+    pub vcpus: Option<u32>,
+}
+
+/// Candidates for the volumes.
+#[derive(ToSchema)]
+pub struct FileSystemConfigurations {
+    /// For inputs shared between demands; one of them is chosen by the execution_id.
+    pub shared: Option<Vec<FileSystemConfiguration>>,
+    /// For the working directory.
+    pub scratch: Option<Vec<FileSystemConfiguration>>,
+    /// For temporary files; beside the working directories without it.
+    pub tmp: Option<Vec<FileSystemConfiguration>>,
+    /// How one is chosen: `RANDOM`, seeded with the execution_id.
+    pub selection_strategy: Option<String>,
+}
+
+/// One candidate.
+#[derive(ToSchema)]
+pub struct FileSystemConfiguration {
+    /// Id, name or ARN of the file system.
+    pub file_system: Option<String>,
+    /// Id, name or ARN of the access point.
+    pub access_point: Option<String>,
+    /// Where it is mounted.
+    pub container_path: Option<String>,
+}
+
+/// How inputs, outputs and the working directory are treated.
+#[derive(ToSchema)]
+pub struct ContextManagerConfiguration {
+    /// Whether inputs go into the working directory instead of the shared volume.
+    #[schema(default = true)]
+    pub isolate_inputs: Option<bool>,
+    /// Whether inputs are removed in the end.
+    #[schema(default = true)]
+    pub cleanup_inputs: Option<bool>,
+    /// Whether the working directory is removed in the end.
+    #[schema(default = true)]
+    pub cleanup_working_dir: Option<bool>,
+    /// Whether parameters reach the command through a file: `ALWAYS`, `IF_REQUIRED` (too many for
+    /// a job's environment) or `NEVER`.
+    pub env_file_write_mode: Option<String>,
+    /// How inputs are transferred.
+    pub input_data_sync_configuration: Option<DataSyncConfiguration>,
+    /// How outputs are transferred.
+    pub output_data_sync_configuration: Option<DataSyncConfiguration>,
+}
+
+/// How data is transferred.
+#[derive(ToSchema)]
+pub struct DataSyncConfiguration {
+    /// An S3 prefix for large requests.
+    pub temporary_request_payload_path: Option<String>,
+    /// Whether to transfer what is there already.
+    #[schema(default = false)]
+    pub force: Option<bool>,
+    /// Whether equal sizes are enough to skip.
+    #[schema(default = true)]
+    pub size_only: Option<bool>,
+}
