@@ -6,11 +6,19 @@
 //! | [`demand`] | the DemandExecution model: wire shape to valid values | yes |
 //! | [`plan`] | `plan(&Demand, &Site) -> Result<Plan, PlanErrors>` and its parts | yes |
 //! | [`engine`] | where jobs run; `engine::job` is the pure vocabulary of jobs | |
+//! | [`config`] | file, environment and flags to one `Config`; every error at once | |
+//! | [`telemetry`] | what is logged, and how | |
+//! | [`lifecycle`] | named tasks, soft and hard shutdown | |
+//! | [`cli`] | the commands of the binary; most are a client of the HTTP interface | |
 //!
 //! *Pure* means no I/O, no clock, no randomness, no async, and no SDK, database, HTTP or logging
 //! crate: time, ids and environment arrive as arguments. `tests/purity.rs` reads the sources and
 //! enforces it.
 
+pub mod cli;
+pub mod config;
 pub mod demand;
 pub mod engine;
+pub mod lifecycle;
 pub mod plan;
+pub mod telemetry;
