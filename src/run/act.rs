@@ -19,6 +19,7 @@ use crate::engine::job::Job;
 use crate::engine::{Engine, EngineError, SubmitError};
 use crate::plan::submission::{JobDependency, PlannedStep, Step, SubmitJob};
 use crate::store::{Record, StoreError};
+use crate::telemetry::chain;
 
 /// A job created longer than this before the intent belongs to something else of the same name;
 /// the clocks of service and engine differ by less.
@@ -253,12 +254,4 @@ pub(super) fn report_failure(execution_id: &str, failed: &ActError) {
         }
         _ => error!(execution.id = %execution_id, error = %chain(failed), "acting failed"),
     }
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -10,7 +10,6 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::act::chain;
 use super::active::Active;
 use super::decide::observe_interval;
 use super::state::State;
@@ -19,6 +18,7 @@ use super::transitions::{TransitionError, Transitions};
 use crate::engine::Engine;
 use crate::engine::job::Job;
 use crate::store::StoreError;
+use crate::telemetry::chain;
 
 /// Ids in one DescribeJobs call at most
 /// (<https://docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html>).

@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::act::{Actor, backoff, chain, report_failure};
+use super::act::{Actor, backoff, report_failure};
 use super::active::Active;
 use super::decide::Timing;
 use super::observe::{Observation, Observer};
 use super::transitions::Transitions;
 use crate::engine::Engine;
 use crate::store::StoreError;
+use crate::telemetry::chain;
 
 /// Demands acted on at once.
 const ACTORS: usize = 16;

@@ -1,0 +1,321 @@
+//! Configuration: one TOML file, then `DEMAND_…` environment variables, then command-line flags,
+//! the later winning, made into one plain value.
+//!
+//! Everything wrong is reported at once, each fault with its key and where it was set, because an
+//! operator who must restart a service per typing error loses an afternoon. An unknown key is a
+//! fault: a misspelt `failed_retension` would otherwise delete data three days too early.
+//! `deploy/demand.toml` shows every key with its default; `tests/config.rs` holds it to that.
+
+mod error;
+mod layers;
+mod reader;
+mod settings;
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use layers::Flag;
+use layers::Layers;
+use reader::Reader;
+use settings::{Bytes, LogFilter, Object, Origins, S3Uri};
+pub use settings::{EnvFileWriter, LogFormat};
+
+/// The longest time `GET /demands/{execution_id}?wait=` holds an answer.
+pub const LONGEST_HOLD: Duration = Duration::from_secs(50);
+
+/// Which engine the service is to run with; some defaults and rules depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// `--local`: everything on this machine, on a loopback address.
+    Local,
+    /// AWS Batch.
+    AwsBatch,
+}
+
+/// What the service is told at its start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `listen`: where HTTP is served; port 0 lets the system choose. `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// `env_base`: the name of the environment, which prefixes the resources' names. Required but
+    /// in local mode, where it is `local`.
+    pub env_base: String,
+    /// `region`: the AWS region. `AWS_REGION`, else `AWS_DEFAULT_REGION`, else `us-west-2`.
+    pub region: String,
+    /// `allowed_hosts`: what a request's `Host` may name, without port; `*` is any. The names of
+    /// loopback when `listen` is loopback, else it must be given.
+    pub allowed_hosts: Vec<String>,
+    /// `[store]`
+    pub store: Store,
+    /// `[plan]`
+    pub plan: Plan,
+    /// `[file_system_configurations]`: the default of a request's object of this name; the
+    /// reference's shape.
+    pub file_system_configurations: Value,
+    /// `[context_manager_configuration]`: likewise. `{env_file_write_mode = "IF_REQUIRED"}`.
+    pub context_manager_configuration: Value,
+    /// `[lifecycle]`
+    pub lifecycle: Lifecycle,
+    /// `[data_sync]`
+    pub data_sync: DataSync,
+    /// `[http]`
+    pub http: Http,
+    /// `[local]`
+    pub local: Local,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// `[store]`: the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// The SQLite file. `demand.sqlite3`; in local mode that file in `local.data_dir`.
+    pub path: PathBuf,
+    /// How long demands that have ended are kept. For ever.
+    pub retention: Option<Duration>,
+}
+
+/// `[plan]`: where plans may differ from the reference's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Whether containers run privileged. `false`.
+    pub privileged: bool,
+    /// Whether what an output's destination has beside the output is deleted. `false`.
+    pub mirror_outputs: bool,
+    /// Who writes the env file. `stage_in`.
+    pub env_file_writer: EnvFileWriter,
+}
+
+/// `[lifecycle]`: how long the service waits for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// How long the working directory of a failed or canceled demand is kept; 0 removes it at
+    /// once. 72 h.
+    pub failed_retention: Duration,
+    /// How long a job that was perhaps submitted may stay invisible to `ListJobs` before it is
+    /// submitted again. 30 s; in local mode 0, whose engine tells at once.
+    pub look_up_grace: Duration,
+    /// How long a job may be unknown to DescribeJobs before it is `LOST`. 10 min; in local mode
+    /// 10 s.
+    pub lost_grace: Duration,
+    /// How often a job that was just submitted is observed. 1 s.
+    pub observe_min: Duration,
+    /// How often a job of old age is observed. 1 min.
+    pub observe_max: Duration,
+    /// How long requests and tasks under way may take to end once the service is asked to stop.
+    /// 30 s.
+    pub shutdown_grace: Duration,
+}
+
+/// `[data_sync]`: the jobs of the steps `stage_in`, `wrap_up` and `clean_up`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataSync {
+    /// The image that has the worker (`demand sync`).
+    pub image: Option<String>,
+    /// The queue they go to; the demand's own without it.
+    pub job_queue: Option<String>,
+    /// The IAM role they run as, an ARN.
+    pub job_role: Option<String>,
+    /// Their memory, in MiB. 4096.
+    pub memory: u32,
+    /// Their vCPUs. 2.
+    pub vcpus: u32,
+    /// Where tasks too large for a job's environment are put: `s3://bucket/prefix`.
+    pub payload_prefix: Option<String>,
+}
+
+/// `[http]`: bounds and cross-origin access.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// The largest body taken, in bytes. 1 MiB.
+    pub body_limit: usize,
+    /// How long a request may take; longer than [`LONGEST_HOLD`]. 60 s.
+    pub timeout: Duration,
+    /// Requests under way at once; those beyond are answered 503. 1024.
+    pub max_concurrency: usize,
+    /// Origins whose pages may call the service. None.
+    pub cors_origins: Vec<String>,
+}
+
+/// `[local]`: local mode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// Where everything is kept. `.demand`.
+    pub data_dir: PathBuf,
+    /// vCPU slots for jobs; as many as this machine has CPUs without it.
+    pub slots: Option<u32>,
+}
+
+/// `[log]`: what is logged, to stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// `text` or `json`. `text`.
+    pub format: LogFormat,
+    /// A level, or directives of `tracing_subscriber`'s `EnvFilter`; the environment variable
+    /// `RUST_LOG` wins. `info`.
+    pub level: String,
+}
+
+impl Config {
+    /// Reads the configuration of `mode` from `file`, `environment` (all of it: what does not
+    /// start with `DEMAND_` is passed over) and `flags`, the later winning.
+    ///
+    /// # Errors
+    /// Every fault there is, and only then nothing.
+    pub fn load<K, V>(
+        mode: Mode,
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (K, V)>,
+        flags: &[Flag],
+    ) -> Result<Self, ConfigErrors>
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let environment: Vec<(OsString, OsString)> =
+            environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let mut layers = Layers::default();
+        if let Some(file) = file {
+            layers.file(file);
+        }
+        layers.environment(&environment);
+        layers.flags(flags);
+
+        let mut reader = Reader::new(layers);
+        let config = Self::read(mode, aws_region(&environment), &mut reader);
+        config.check(mode, &mut reader);
+        reader.finish().map(|()| config)
+    }
+
+    /// Every key there is, dotted, in the order of [`Config`].
+    pub fn keys() -> Vec<&'static str> {
+        let mut reader = Reader::new(Layers::default());
+        Self::read(Mode::Local, None, &mut reader);
+        reader.keys().to_vec()
+    }
+
+    /// Pulls every key. Where one is at fault a default stands in, and `reader` knows.
+    fn read(mode: Mode, aws_region: Option<String>, reader: &mut Reader) -> Self {
+        let local = mode == Mode::Local;
+        let either = |here: Duration, on_aws: Duration| if local { here } else { on_aws };
+        let listen = reader.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
+        let data_dir = reader.or("local.data_dir", PathBuf::from(".demand"));
+        let database = Path::new("demand.sqlite3");
+        Self {
+            listen,
+            env_base: if local {
+                reader.or("env_base", "local".to_owned())
+            } else {
+                reader.required("env_base")
+            },
+            region: reader.or("region", aws_region.unwrap_or_else(|| "us-west-2".to_owned())),
+            allowed_hosts: reader.or("allowed_hosts", names_of(listen.ip())),
+            store: Store {
+                path: reader.or(
+                    "store.path",
+                    if local { data_dir.join(database) } else { database.to_owned() },
+                ),
+                retention: reader.optional("store.retention"),
+            },
+            plan: Plan {
+                privileged: reader.or("plan.privileged", false),
+                mirror_outputs: reader.or("plan.mirror_outputs", false),
+                env_file_writer: reader.or("plan.env_file_writer", EnvFileWriter::StageIn),
+            },
+            file_system_configurations: reader
+                .or("file_system_configurations", Object::default())
+                .0,
+            context_manager_configuration: {
+                let Object(mut configuration) =
+                    reader.or("context_manager_configuration", Object::default());
+                if let Value::Object(fields) = &mut configuration {
+                    fields.entry("env_file_write_mode").or_insert_with(|| "IF_REQUIRED".into());
+                }
+                configuration
+            },
+            lifecycle: Lifecycle {
+                failed_retention: reader.or("lifecycle.failed_retention", hours(72)),
+                look_up_grace: reader
+                    .or("lifecycle.look_up_grace", either(Duration::ZERO, seconds(30))),
+                lost_grace: reader.or("lifecycle.lost_grace", either(seconds(10), seconds(600))),
+                observe_min: reader.or("lifecycle.observe_min", seconds(1)),
+                observe_max: reader.or("lifecycle.observe_max", seconds(60)),
+                shutdown_grace: reader.or("lifecycle.shutdown_grace", seconds(30)),
+            },
+            data_sync: DataSync {
+                image: reader.optional("data_sync.image"),
+                job_queue: reader.optional("data_sync.job_queue"),
+                job_role: reader.optional("data_sync.job_role"),
+                memory: reader.or("data_sync.memory", 4096),
+                vcpus: reader.or("data_sync.vcpus", 2),
+                payload_prefix: reader
+                    .optional("data_sync.payload_prefix")
+                    .map(|S3Uri(prefix)| prefix),
+            },
+            http: Http {
+                body_limit: reader.or("http.body_limit", Bytes(1024 * 1024)).0,
+                timeout: reader.or("http.timeout", seconds(60)),
+                max_concurrency: reader.or("http.max_concurrency", 1024),
+                cors_origins: reader.or("http.cors_origins", Origins::default()).0,
+            },
+            local: Local { data_dir, slots: reader.optional("local.slots") },
+            log: Log {
+                format: reader.or("log.format", LogFormat::Text),
+                level: reader.or("log.level", LogFilter("info".to_owned())).0,
+            },
+        }
+    }
+
+    /// The rules that concern more than one key.
+    fn check(&self, mode: Mode, reader: &mut Reader) {
+        let loopback = self.listen.ip().is_loopback();
+        if mode == Mode::Local && !loopback {
+            reader.refuse("listen", "must be a loopback address: local mode runs commands");
+        } else if self.allowed_hosts.is_empty() {
+            reader.refuse(
+                "allowed_hosts",
+                "must name the hosts the service is called by, since `listen` is not loopback",
+            );
+        }
+        if self.lifecycle.observe_min.is_zero() {
+            reader.refuse("lifecycle.observe_min", "must be more than 0s");
+        }
+        if self.lifecycle.observe_max < self.lifecycle.observe_min {
+            reader.refuse("lifecycle.observe_max", "must be at least `lifecycle.observe_min`");
+        }
+        if self.http.timeout <= LONGEST_HOLD {
+            reader
+                .refuse("http.timeout", "must be more than 50s, which is how long `?wait=` holds");
+        }
+    }
+}
+
+/// What a browser or a client calls a loopback address; nothing for any other.
+fn names_of(address: IpAddr) -> Vec<String> {
+    if address.is_loopback() {
+        ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec()
+    } else {
+        Vec::new()
+    }
+}
+
+/// The region that the AWS SDKs and the container platforms set.
+fn aws_region(environment: &[(OsString, OsString)]) -> Option<String> {
+    ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|wanted| {
+        let (_, value) = environment.iter().find(|(name, _)| name == wanted)?;
+        value.to_str().filter(|region| !region.is_empty()).map(str::to_owned)
+    })
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3600)
+}

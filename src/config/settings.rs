@@ -1,0 +1,268 @@
+//! The types a setting may have, each read from a TOML value or, out of the environment or a
+//! flag, from a string.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use figment::value::Value;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+
+/// A type that settings have.
+pub(super) trait Setting: Sized {
+    /// What is expected, as in "expects a duration".
+    const EXPECTS: &'static str;
+    /// Whether the value is an object in which anything may be set.
+    const FREE_FORM: bool = false;
+
+    /// Reads it. The error says why the value does not fit, where that is not plain from
+    /// [`Self::EXPECTS`].
+    fn read(value: &Value) -> Result<Self, Option<String>>;
+}
+
+/// Who writes the env file of a demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvFileWriter {
+    /// The worker, in the step `stage_in`.
+    StageIn,
+    /// Nobody.
+    None,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For log collectors: one object a line.
+    Json,
+}
+
+/// A number of bytes.
+pub(super) struct Bytes(pub usize);
+
+/// Directives of `EnvFilter`.
+pub(super) struct LogFilter(pub String);
+
+/// Web origins.
+#[derive(Default)]
+pub(super) struct Origins(pub Vec<String>);
+
+/// `s3://bucket/…`.
+pub(super) struct S3Uri(pub String);
+
+/// A free-form object.
+pub(super) struct Object(pub serde_json::Value);
+
+impl Default for Object {
+    fn default() -> Self {
+        Self(serde_json::Value::Object(serde_json::Map::new()))
+    }
+}
+
+/// The value as it is shown to whoever set it.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => format!("`{text}`"),
+        Value::Char(_, letter) => format!("`{letter}`"),
+        Value::Bool(_, flag) => format!("`{flag}`"),
+        Value::Num(_, number) => match (number.to_i128(), number.to_u128(), number.to_f64()) {
+            (Some(integer), _, _) => format!("`{integer}`"),
+            (_, Some(integer), _) => format!("`{integer}`"),
+            (_, _, Some(float)) => format!("`{float}`"),
+            _ => "a number".to_owned(),
+        },
+        Value::Empty(..) => "nothing".to_owned(),
+        Value::Dict(..) => "a table".to_owned(),
+        Value::Array(..) => "a list".to_owned(),
+    }
+}
+
+fn text(value: &Value) -> Result<&str, Option<String>> {
+    value.as_str().ok_or(None)
+}
+
+fn whole(value: &Value) -> Result<u64, Option<String>> {
+    if let Some(text) = value.as_str() {
+        return text.trim().parse().map_err(|_| None);
+    }
+    let signed = value.to_i128().and_then(|number| u64::try_from(number).ok());
+    signed.or_else(|| value.to_u128().and_then(|number| u64::try_from(number).ok())).ok_or(None)
+}
+
+impl Setting for bool {
+    const EXPECTS: &'static str = "true or false";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        match value.as_str() {
+            Some(text) => text.trim().parse().map_err(|_| None),
+            None => value.to_bool().ok_or(None),
+        }
+    }
+}
+
+impl Setting for u32 {
+    const EXPECTS: &'static str = "a whole number of at least 1";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        whole(value)?.try_into().ok().filter(|number| *number > 0).ok_or(None)
+    }
+}
+
+impl Setting for usize {
+    const EXPECTS: &'static str = "a whole number of at least 1";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        whole(value)?.try_into().ok().filter(|number| *number > 0).ok_or(None)
+    }
+}
+
+impl Setting for Bytes {
+    const EXPECTS: &'static str = "a number of bytes such as 1048576 or \"1 MiB\"";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        let Some(text) = value.as_str() else { return usize::read(value).map(Self) };
+        let text = text.trim();
+        let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(unit_at);
+        let unit: usize = match unit.trim() {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err(None),
+        };
+        let number: usize = number.parse().map_err(|_| None)?;
+        number.checked_mul(unit).filter(|bytes| *bytes > 0).map(Self).ok_or(None)
+    }
+}
+
+impl Setting for String {
+    const EXPECTS: &'static str = "a text that is not empty";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        Some(text(value)?.trim()).filter(|text| !text.is_empty()).map(str::to_owned).ok_or(None)
+    }
+}
+
+impl Setting for PathBuf {
+    const EXPECTS: &'static str = "a path";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        Some(text(value)?).filter(|path| !path.is_empty()).map(Self::from).ok_or(None)
+    }
+}
+
+impl Setting for SocketAddr {
+    const EXPECTS: &'static str = "an IP address and a port such as \"127.0.0.1:8080\"";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        text(value)?.trim().parse().map_err(|_| None)
+    }
+}
+
+impl Setting for Duration {
+    const EXPECTS: &'static str = "a duration such as \"72h\", \"1.5s\" or \"0s\"";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        let text = text(value)?.trim();
+        // `SignedDuration` knows fractions but no days; `Span` knows days, which here have 24 h.
+        let signed = text
+            .parse::<SignedDuration>()
+            .or_else(|_| text.parse::<Span>()?.to_duration(SpanRelativeTo::days_are_24_hours()));
+        let signed = signed.map_err(|error| Some(error.to_string()))?;
+        Self::try_from(signed).map_err(|_| Some("it is negative".to_owned()))
+    }
+}
+
+impl Setting for Vec<String> {
+    const EXPECTS: &'static str = "a list of texts (in a variable: separated by commas)";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        if let Some(text) = value.as_str() {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            return Ok(parts.map(str::to_owned).collect());
+        }
+        value.as_array().ok_or(None)?.iter().map(String::read).collect()
+    }
+}
+
+impl Setting for Origins {
+    const EXPECTS: &'static str = "a list of origins such as \"https://lab.example.org\"";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        let origins = Vec::<String>::read(value)?;
+        for origin in &origins {
+            // A browser sends the origin in this form and no other, and it is compared as text.
+            let sent = url::Url::parse(origin).map(|url| url.origin().ascii_serialization());
+            if sent.as_deref() != Ok(origin) {
+                return Err(Some(format!("`{origin}` is no origin")));
+            }
+        }
+        Ok(Self(origins))
+    }
+}
+
+impl Setting for S3Uri {
+    const EXPECTS: &'static str = "an S3 path such as \"s3://bucket/prefix\"";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        let text = text(value)?.trim();
+        let bucket = text.strip_prefix("s3://").and_then(|path| path.split('/').next());
+        bucket.filter(|bucket| !bucket.is_empty()).map(|_| Self(text.to_owned())).ok_or(None)
+    }
+}
+
+impl Setting for Object {
+    const EXPECTS: &'static str = "a table (in a variable: a JSON object)";
+    const FREE_FORM: bool = true;
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        let object: serde_json::Value = match value.as_str() {
+            Some(text) => serde_json::from_str(text).map_err(|error| Some(error.to_string()))?,
+            None => value.deserialize().map_err(|error| Some(error.to_string()))?,
+        };
+        if object.is_object() { Ok(Self(object)) } else { Err(None) }
+    }
+}
+
+impl Setting for EnvFileWriter {
+    const EXPECTS: &'static str = "\"stage_in\" or \"none\"";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        match text(value)? {
+            "stage_in" => Ok(Self::StageIn),
+            "none" => Ok(Self::None),
+            _ => Err(None),
+        }
+    }
+}
+
+impl Setting for LogFormat {
+    const EXPECTS: &'static str = "\"text\" or \"json\"";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        match text(value)? {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(None),
+        }
+    }
+}
+
+impl Setting for LogFilter {
+    const EXPECTS: &'static str = "a level such as \"info\", or directives as RUST_LOG takes them";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        let directives = String::read(value)?;
+        // A lone word that is no level would be taken for a module's name, and silence the rest.
+        if !directives.contains(['=', '[', ',']) && directives.parse::<LevelFilter>().is_err() {
+            return Err(None);
+        }
+        match EnvFilter::try_new(&directives) {
+            Ok(_) => Ok(Self(directives)),
+            Err(error) => Err(Some(error.to_string())),
+        }
+    }
+}

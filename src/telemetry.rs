@@ -1,0 +1,72 @@
+//! What is logged, and how: to stderr, since stdout is for what a command answers.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::config::{Log, LogFormat};
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The directives cannot be read.
+    #[error("cannot read the log directives `{directives}`")]
+    Directives {
+        /// As they were given.
+        directives: String,
+        /// What is wrong.
+        source: ParseError,
+    },
+    /// Logging was set up before, and can be only once in a process.
+    #[error("cannot set up logging")]
+    Init(#[from] TryInitError),
+}
+
+/// The environment's word on logging, which is the convention of every Rust program rather than
+/// a setting of this one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `RUST_LOG`: directives in place of `log.level`.
+    pub rust_log: Option<String>,
+    /// `NO_COLOR` is set and not empty (<https://no-color.org>).
+    pub no_color: bool,
+}
+
+impl Environment {
+    /// This process's.
+    pub fn of_process() -> Self {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self { rust_log: set("RUST_LOG"), no_color: set("NO_COLOR").is_some() }
+    }
+}
+
+/// Sets up logging for the rest of the process.
+///
+/// # Errors
+/// When the directives cannot be read, or logging is set up already.
+pub fn init(log: &Log, environment: &Environment) -> Result<(), TelemetryError> {
+    let directives = environment.rust_log.as_ref().unwrap_or(&log.level);
+    let filter = EnvFilter::try_new(directives)
+        .map_err(|source| TelemetryError::Directives { directives: directives.clone(), source })?;
+    let lines = fmt::layer::<Registry>().with_writer(std::io::stderr);
+    let lines = match log.format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => {
+            let colours = !environment.no_color && std::io::stderr().is_terminal();
+            lines.with_ansi(colours).boxed()
+        }
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()?;
+    Ok(())
+}
+
+/// An error and what caused it, in one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
