@@ -1,1 +1,0 @@
-//! The `local` engine: jobs as process groups of this machine.

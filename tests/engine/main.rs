@@ -1,0 +1,10 @@
+//! The `local` engine with real processes, supervised by the real binary.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's panic is its report")]
+
+mod ending;
+mod logs;
+mod restarts;
+mod running;
+mod scheduling;
+mod support;
