@@ -8,6 +8,8 @@
 //! | [`run`] | accept, cancel, retry, look up; the state, what is decided from it, the reconciler | but for the acting |
 //! | [`store`] | state in SQLite: queries, compare-and-set, group commit | |
 //! | [`engine`] | where jobs run; `engine::job` is the pure vocabulary of jobs | |
+//! | [`local`] | what local mode brings along: the embedded S3, the data directory as a site | |
+//! | [`policy`] | what an operator allows | yes |
 //! | [`http`] | routes, problems, the OpenAPI document | |
 //! | [`config`] | file, environment and flags to one `Config`; every error at once | |
 //! | [`telemetry`] | what is logged, and how | |
@@ -24,7 +26,9 @@ pub mod demand;
 pub mod engine;
 pub mod http;
 pub mod lifecycle;
+pub mod local;
 pub mod plan;
+pub mod policy;
 pub mod run;
 pub mod store;
 pub mod telemetry;

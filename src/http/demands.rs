@@ -14,15 +14,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::extract::{DemandId, IdempotencyKey, JsonBody, OptionalJsonBody, Query};
 use super::problem::{Kind, Problem};
 use super::{App, cursor};
+use crate::config::LONGEST_HOLD;
 use crate::plan::Plan;
 use crate::run::state::{Phase, Status};
 use crate::run::status::StatusDocument;
 use crate::run::transitions::TransitionError;
 use crate::run::{AcceptError, Accepted};
 use crate::store::{Filter, Record, StoreError, TagFilter};
-
-/// The longest that an answer is held back for a change.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(50);
 
 /// Ids in one list at most.
 const IDS: usize = 100;
@@ -59,7 +57,7 @@ pub(super) async fn submit(
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(request): JsonBody,
 ) -> Result<Response, Problem> {
-    let (status, record) = match app.runs.accept(request, None, key).await? {
+    let (status, record) = match app.runs.accept(&request, None, key).await? {
         Accepted::New(record) => (StatusCode::CREATED, record),
         Accepted::Before(record) => (StatusCode::OK, record),
     };
@@ -121,7 +119,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wait = Duration::from_secs(wait.unwrap_or_default());
-    if wait > LONGEST_WAIT {
+    if wait > LONGEST_HOLD {
         return Err(Problem::new(Kind::InvalidQuery, "wait takes 0 to 50 seconds."));
     }
     let known = headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());

@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use http::header::HOST;
 use tokio::sync::Semaphore;
 
-use super::demands::LONGEST_WAIT;
 use super::problem::{Kind, Problem};
 use super::Limits;
 
@@ -56,9 +55,7 @@ pub(super) async fn check(
             .retry_after(1)
             .into_response();
     };
-    // A wait is what was asked for, and takes what it takes.
-    let limit = guard.limits.time + LONGEST_WAIT;
-    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
+    tokio::time::timeout(guard.limits.time, next.run(request)).await.unwrap_or_else(|_| {
         Problem::new(Kind::TimedOut, "The request was not answered in time.").into_response()
     })
 }

@@ -41,7 +41,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Limits {
     /// The largest body, in bytes.
     pub body: usize,
-    /// How long a request may take, waits for changes apart.
+    /// How long a request may take; longer than the longest wait for a change.
     pub time: Duration,
     /// Requests at once, waits included.
     pub concurrency: usize,

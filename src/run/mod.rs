@@ -30,6 +30,7 @@ pub use reconcile::Reconciler;
 
 use crate::engine::Engine;
 use crate::plan::Site;
+use crate::policy::Policy;
 use crate::store::{Filter, Page, Position, Record, Store, StoreError};
 use crate::telemetry::chain;
 use decide::Timing;
@@ -55,16 +56,18 @@ pub struct Runs {
     transitions: Transitions,
     engine: Arc<dyn Engine>,
     site: Arc<Site>,
+    policy: Arc<Policy>,
     heartbeat: Heartbeat,
 }
 
 impl Runs {
-    /// The demands in `store`, planned for `site` and run on `engine`; and the reconciler that
+    /// The demands in `store`, planned for `site` within `policy` and run on `engine`; and the reconciler that
     /// must run for anything to happen to them.
     pub fn new(
         store: Store,
         engine: Arc<dyn Engine>,
         site: Arc<Site>,
+        policy: Policy,
         settings: Settings,
     ) -> (Self, Reconciler) {
         let transitions = Transitions::new(store, settings.retention);
@@ -76,7 +79,8 @@ impl Runs {
             settings.observation,
             heartbeat.clone(),
         );
-        (Self { transitions, engine, site, heartbeat }, reconciler)
+        let policy = Arc::new(policy);
+        (Self { transitions, engine, site, policy, heartbeat }, reconciler)
     }
 
     /// The demand of this id.
