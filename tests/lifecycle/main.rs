@@ -2,6 +2,8 @@
 
 mod deciding;
 mod moving;
+mod peer;
+mod reconciling;
 mod storing;
 
 use demand_context_manager::engine::job::{Job, JobStatus, Try};
