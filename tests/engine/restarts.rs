@@ -161,6 +161,7 @@ async fn a_recycled_pid_is_never_signalled() {
     fails(&engine, &id).await;
     assert!(runs(command));
     go(&machine);
+    eventually("the end of the command", async || (!runs(command)).then_some(())).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use demand_context_manager::engine::Engine;
 use demand_context_manager::engine::job::{Job, JobStatus};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long anything may take; far more than it does.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A directory for an engine, and one for what jobs write.
 pub struct Machine {
@@ -183,14 +183,15 @@ pub async fn eventually<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
-    let asked = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return found;
+    let found = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(asked.elapsed() < PATIENCE, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    });
+    found.await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 
 pub async fn job(engine: &LocalEngine, job_id: &str) -> Job {

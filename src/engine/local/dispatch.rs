@@ -194,6 +194,7 @@ impl Dispatch {
     }
 }
 
+/// A record that cannot be read stops the engine from opening: skipping it would lose a job.
 fn load_job(root: &Path, job_id: &str, table: &mut JobTable) -> Result<(), RecordError> {
     let dir = JobDir::new(root, job_id);
     if let Some(end) = dir.end()? {

@@ -120,6 +120,9 @@ enum LogsError {
 }
 
 /// Jobs on this machine. Dropping it, or [`close`](Self::close), leaves them running.
+///
+/// [`changed`](Engine::changed) keeps one wake-up while nobody waits, and gives each to one
+/// waiter: it is meant for the one reconciler.
 pub struct LocalEngine {
     dispatch: Arc<Dispatch>,
     _closing: DropGuard,
