@@ -1,6 +1,8 @@
 //! Configuration: the example holds every key with its default, sources win over each other in
 //! their order, and every fault is told at once with its key and where it was set.
 
+#![allow(clippy::unwrap_used, reason = "in a test's own functions it fails the test, as it should")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

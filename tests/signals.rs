@@ -13,7 +13,7 @@ async fn the_first_signal_stops_softly_and_the_second_at_once() {
     lifecycle.spawn("stubborn", std::future::pending());
     // Listening begins when the run is first polled, which is before this task is.
     let waiting = lifecycle.clone();
-    let run = tokio::spawn(async move { waiting.run(Duration::from_secs(600)).await });
+    let run = tokio::spawn(async move { waiting.run(Duration::from_mins(10)).await });
     tokio::task::yield_now().await;
 
     kill_process(getpid(), Signal::TERM).unwrap();

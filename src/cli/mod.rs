@@ -1,1 +1,83 @@
-//! The commands of the binary.
+//! The commands of the binary. Most are a client of the HTTP interface: they know the service only
+//! by its contract, and work the same against a laptop's and a lab's.
+//!
+//! A new command is a variant of [`Command`] and an arm of [`run`].
+
+mod cancel;
+mod client;
+mod document;
+mod exit;
+mod failure;
+mod follow;
+mod health;
+mod list;
+mod logs;
+mod progress;
+mod retry;
+mod session;
+mod show;
+mod status;
+mod submit;
+mod terminal;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+
+pub use exit::Exit;
+pub use failure::complain;
+
+/// Runs demand executions on AWS Batch or on this machine, and tells their status.
+#[derive(Debug, Parser)]
+#[command(name = "demand", version, after_help = exit::HELP, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Submit a demand, and wait for its end if wanted
+    Submit(submit::Arguments),
+    /// Show where a demand stands
+    Status(status::Arguments),
+    /// Wait for a demand's end
+    Wait(wait::Arguments),
+    /// Print what a demand's jobs wrote
+    Logs(logs::Arguments),
+    /// End a demand
+    Cancel(cancel::Arguments),
+    /// Run a demand that failed or was canceled again, from the first step that did not succeed
+    Retry(retry::Arguments),
+    /// List demands, newest first
+    List(list::Arguments),
+    /// Ask whether the service is ready, as a container's health check does
+    Health(health::Arguments),
+}
+
+impl Cli {
+    /// The runtime this command needs: one thread for those that wait for one service.
+    ///
+    /// # Errors
+    /// When the system gives no threads or no event queue.
+    pub fn runtime(&self) -> std::io::Result<Runtime> {
+        Builder::new_current_thread().enable_all().build()
+    }
+}
+
+/// Runs the command and answers the exit code of the process.
+pub async fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Submit(arguments) => submit::run(arguments).await,
+        Command::Status(arguments) => status::run(arguments).await,
+        Command::Wait(arguments) => wait::run(arguments).await,
+        Command::Logs(arguments) => logs::run(arguments).await,
+        Command::Cancel(arguments) => cancel::run(arguments).await,
+        Command::Retry(arguments) => retry::run(arguments).await,
+        Command::List(arguments) => list::run(arguments).await,
+        Command::Health(arguments) => health::run(arguments).await,
+    }
+    .into()
+}

@@ -23,7 +23,7 @@ pub use layers::Flag;
 use layers::Layers;
 use reader::Reader;
 use settings::{Bytes, LogFilter, Object, Origins, S3Uri};
-pub use settings::{EnvFileWriter, LogFormat};
+pub use settings::{DurationError, EnvFileWriter, LogFormat, parse_duration};
 
 /// The longest time `GET /demands/{execution_id}?wait=` holds an answer.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(50);

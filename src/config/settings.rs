@@ -79,6 +79,31 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
+/// Why a text is no duration.
+#[derive(Debug, thiserror::Error)]
+pub enum DurationError {
+    /// It cannot be read as one; months and years, which have no fixed length, included.
+    #[error("no duration such as \"72h\" or \"1.5s\" ({0})")]
+    Unreadable(jiff::Error),
+    /// It is one, but below zero.
+    #[error("a duration cannot be negative here")]
+    Negative,
+}
+
+/// Reads a duration as people write it: `72h`, `1.5s`, `1h 30m`, `30d` (days have 24 hours).
+///
+/// # Errors
+/// When it is none, or negative.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let text = text.trim();
+    // `SignedDuration` knows fractions but no days; `Span` knows days.
+    let signed = text
+        .parse::<SignedDuration>()
+        .or_else(|_| text.parse::<Span>()?.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .map_err(DurationError::Unreadable)?;
+    Duration::try_from(signed).map_err(|_| DurationError::Negative)
+}
+
 fn text(value: &Value) -> Result<&str, Option<String>> {
     value.as_str().ok_or(None)
 }
@@ -166,13 +191,7 @@ impl Setting for Duration {
     const EXPECTS: &'static str = "a duration such as \"72h\", \"1.5s\" or \"0s\"";
 
     fn read(value: &Value) -> Result<Self, Option<String>> {
-        let text = text(value)?.trim();
-        // `SignedDuration` knows fractions but no days; `Span` knows days, which here have 24 h.
-        let signed = text
-            .parse::<SignedDuration>()
-            .or_else(|_| text.parse::<Span>()?.to_duration(SpanRelativeTo::days_are_24_hours()));
-        let signed = signed.map_err(|error| Some(error.to_string()))?;
-        Self::try_from(signed).map_err(|_| Some("it is negative".to_owned()))
+        parse_duration(text(value)?).map_err(|error| Some(error.to_string()))
     }
 }
 

@@ -1,0 +1,50 @@
+//! `demand health`: whether the service takes demands, for a container's `HEALTHCHECK`.
+
+use reqwest::StatusCode;
+
+use super::client::Call;
+use super::document::Document;
+use super::exit::Exit;
+use super::failure::{CallError, Refusal};
+use super::session::{Connection, Form, session};
+
+/// What `--help` says of the exit codes, fewer than other commands have.
+const HELP: &str = "Exit codes: 0 ready, 1 not ready, 5 unreachable";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Exit {
+    let Arguments { form, connection } = arguments;
+    session(connection, &form, async |client, terminal| {
+        match client.send(&Call::get(&["health", "ready"]).once()).await {
+            Ok(answer) => {
+                let health = answer.document::<serde::de::IgnoredAny>();
+                match health {
+                    Ok(Document { sent, .. }) if terminal.json() => terminal.document(&sent)?,
+                    _ => terminal.print("ready")?,
+                }
+                Ok(Exit::Done)
+            }
+            Err(CallError::Answered(refusal)) if is_not_ready(&refusal) => {
+                match &refusal.sent {
+                    Some(sent) if terminal.json() => terminal.document(sent)?,
+                    _ => terminal.print(&format!("not ready: {refusal}"))?,
+                }
+                Ok(Exit::Failed)
+            }
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
+}
+
+fn is_not_ready(refusal: &Refusal) -> bool {
+    refusal.status == StatusCode::SERVICE_UNAVAILABLE
+}
