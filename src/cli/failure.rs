@@ -94,6 +94,11 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// Something else that went wrong.
+    pub fn of(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { exit: Exit::Failed, error: error.into(), problem: None }
+    }
+
     /// Something wrong with what the user gave.
     pub fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { exit: Exit::Usage, error: error.into(), problem: None }

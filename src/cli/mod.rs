@@ -5,6 +5,7 @@
 
 mod cancel;
 mod client;
+mod demo;
 mod document;
 mod exit;
 mod failure;
@@ -12,8 +13,11 @@ mod follow;
 mod health;
 mod list;
 mod logs;
+mod openapi;
+mod plan;
 mod progress;
 mod retry;
+mod serve;
 mod session;
 mod show;
 mod status;
@@ -39,6 +43,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the service
+    Serve(serve::Arguments),
+    /// Run an example demand on this machine, from nothing to its output
+    Demo(demo::Arguments),
+    /// Plan a demand against a site given as a file
+    Plan(plan::Arguments),
+    /// Print the OpenAPI document
+    Openapi,
     /// Submit a demand, and wait for its end if wanted
     Submit(submit::Arguments),
     /// Show where a demand stands
@@ -58,18 +70,28 @@ enum Command {
 }
 
 impl Cli {
-    /// The runtime this command needs: one thread for those that wait for one service.
+    /// The runtime this command needs: many threads for those that serve, one for those that
+    /// wait for one service.
     ///
     /// # Errors
     /// When the system gives no threads or no event queue.
     pub fn runtime(&self) -> std::io::Result<Runtime> {
-        Builder::new_current_thread().enable_all().build()
+        match self.command {
+            Command::Serve(_) | Command::Demo(_) => Builder::new_multi_thread(),
+            _ => Builder::new_current_thread(),
+        }
+        .enable_all()
+        .build()
     }
 }
 
 /// Runs the command and answers the exit code of the process.
 pub async fn run(cli: Cli) -> ExitCode {
     match cli.command {
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Plan(arguments) => plan::run(&arguments),
+        Command::Openapi => openapi::run(),
         Command::Submit(arguments) => submit::run(arguments).await,
         Command::Status(arguments) => status::run(arguments).await,
         Command::Wait(arguments) => wait::run(arguments).await,

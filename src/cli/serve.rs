@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tracing::{error, info};
 
+use super::exit::Exit;
+use super::failure::complain;
 use crate::config::{Config, ConfigErrors, Flag, Mode};
 use crate::engine::local::{LocalEngine, LocalSettings, OpenError};
 use crate::http::{Limits, router};
@@ -24,14 +25,13 @@ use crate::run::decide::Timing;
 use crate::run::transition::Retention;
 use crate::run::{Observation, Runs, Settings};
 use crate::store::{Store, StoreError};
-use crate::telemetry::{self, chain};
+use crate::telemetry;
 
 /// How long a local command has from SIGTERM to SIGKILL.
 const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 
-/// Runs the service.
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub(super) struct Arguments {
     /// Run everything on this machine: no AWS account is needed, and jobs are local processes
     #[arg(long)]
     local: bool,
@@ -100,21 +100,28 @@ impl Started {
 }
 
 /// Serves until it is told to stop.
-pub(super) async fn run(arguments: ServeArgs) -> ExitCode {
+pub(super) async fn run(arguments: Arguments) -> Exit {
     match serve(arguments).await {
-        Ok(Ending::Clean | Ending::Forced { .. }) => ExitCode::SUCCESS,
+        Ok(Ending::Clean | Ending::Forced { .. }) => Exit::Done,
         Ok(Ending::Failed { task }) => {
-            eprintln!("demand: the service ended because its {task} did; its log tells why");
-            ExitCode::FAILURE
+            complain(&Ended { task });
+            Exit::Failed
         }
         Err(failed) => {
-            eprintln!("demand: {}", chain(&*failed));
-            ExitCode::FAILURE
+            complain(&*failed);
+            Exit::Failed
         }
     }
 }
 
-async fn serve(arguments: ServeArgs) -> Result<Ending, Box<dyn std::error::Error>> {
+/// The service ended without having been asked to.
+#[derive(Debug, thiserror::Error)]
+#[error("the service ended because its {task} did; its log tells why")]
+struct Ended {
+    task: &'static str,
+}
+
+async fn serve(arguments: Arguments) -> Result<Ending, Box<dyn std::error::Error>> {
     let config = configuration(&arguments)?;
     telemetry::init(&config.log, &telemetry::Environment::of_process())?;
     let lifecycle = Lifecycle::new();
@@ -126,7 +133,7 @@ async fn serve(arguments: ServeArgs) -> Result<Ending, Box<dyn std::error::Error
     Ok(ending)
 }
 
-fn configuration(arguments: &ServeArgs) -> Result<Config, StartError> {
+fn configuration(arguments: &Arguments) -> Result<Config, StartError> {
     if !arguments.local {
         return Err(StartError::NoEngine);
     }

@@ -81,7 +81,7 @@ pub(super) async fn plan(
     State(app): State<App>,
     JsonBody(request): JsonBody,
 ) -> Result<Json<Plan>, Problem> {
-    Ok(Json(app.runs.plan(&request)?))
+    Ok(Json(app.runs.plan(&request).map_err(Problem::invalid_demand)?))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -354,6 +354,7 @@ impl From<TransitionError> for Problem {
                 Self::new(Kind::StateForbids, format!("{illegal}."))
             }
             TransitionError::Store(failed) => failed.into(),
+            failed @ TransitionError::Plan { .. } => Self::internal(&failed),
         }
     }
 }
@@ -361,12 +362,7 @@ impl From<TransitionError> for Problem {
 impl From<AcceptError> for Problem {
     fn from(error: AcceptError) -> Self {
         match error {
-            AcceptError::Faults(faults) => {
-                let count = faults.as_slice().len();
-                let noun = if count == 1 { "fault" } else { "faults" };
-                Self::new(Kind::InvalidDemand, format!("{count} {noun}; nothing was stored. {faults}."))
-                    .with_errors(faults.into_vec())
-            }
+            AcceptError::Faults(faults) => Self::invalid_demand(faults),
             AcceptError::IdTaken { execution_id, why } => {
                 Self::new(Kind::IdTaken, format!("`{execution_id}` {why}."))
             }

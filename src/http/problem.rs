@@ -14,7 +14,7 @@ use tower_http::request_id::RequestId;
 use tracing::error;
 use utoipa::ToSchema;
 
-use crate::demand::fault::Fault;
+use crate::demand::{Fault, Faults};
 
 /// The media type of problem documents.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -70,10 +70,12 @@ impl Problem {
         )
     }
 
-    /// Names everything that is wrong.
-    #[must_use]
-    pub fn with_errors(self, errors: Vec<Fault>) -> Self {
-        Self { errors, ..self }
+    /// A demand that cannot be planned; names everything that is wrong with it.
+    pub fn invalid_demand(faults: Faults) -> Self {
+        let errors = faults.into_vec();
+        let noun = if errors.len() == 1 { "fault" } else { "faults" };
+        let detail = format!("{} {noun}; nothing was stored.", errors.len());
+        Self { errors, ..Self::new(Kind::InvalidDemand, detail) }
     }
 
     /// Asks the client to come back.

@@ -54,13 +54,6 @@ pub struct PlannedStep {
     pub budgets: Vec<Budget>,
 }
 
-impl PlannedStep {
-    /// TEMP
-    pub fn job_name(&self, attempt: u32) -> String {
-        format!("{}-{attempt}", self.submit_job.job_name)
-    }
-}
-
 /// What `demand sync` does for one step: the env file, the transfers, then the removals.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Task {

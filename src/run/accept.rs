@@ -129,7 +129,7 @@ impl Runs {
         let now = Timestamp::now();
         let submission = &plan.submission;
         let (state, accepted) =
-            State::accepted(submission.job_names(1), submission.removes_working_directory(), now);
+            State::accepted(submission.names(1), submission.clean_up.is_some(), now);
         Ok(NewDemand {
             record: Record {
                 execution_id: demand.execution_id().to_string(),

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use tracing::{debug, error, info, warn};
 
 use super::decide::{Next, Timing, decide};
@@ -36,24 +35,10 @@ pub(super) enum ActError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the plan of demand {execution_id} cannot be read")]
-    Plan { execution_id: String, source: serde_json::Error },
     #[error("the plan of demand {execution_id} has no step {step}")]
     NoStep { execution_id: String, step: &'static str },
     #[error("the definition of {step} cannot be had")]
     Define { step: &'static str, source: SubmitError },
-}
-
-/// The parts of a stored plan that submissions are made of.
-#[derive(Deserialize)]
-struct StoredPlan {
-    submission: StoredSubmission,
-}
-
-#[derive(Deserialize)]
-struct StoredSubmission {
-    steps: Vec<PlannedStep>,
-    clean_up: Option<PlannedStep>,
 }
 
 /// Acts for one demand at a time; cheap to clone.
@@ -186,8 +171,8 @@ impl Actor {
 
     async fn begin_clean_up(&self, record: &Record) -> Result<(), ActError> {
         let id = &record.execution_id;
-        let planned = self.planned(id, Step::CleanUp).await?;
-        let job_name = planned.job_name(record.state.attempt);
+        let submission = self.transitions.submission(id).await?;
+        let job_name = submission.job_names.job_name(Step::CleanUp, record.state.attempt);
         match self.transitions.apply_one(id, Event::CleanUpBegun { job_name }).await {
             // A retry came first.
             Ok(_) | Err(TransitionError::Illegal(_)) => Ok(()),
@@ -196,17 +181,16 @@ impl Actor {
     }
 
     async fn planned(&self, execution_id: &str, step: Step) -> Result<PlannedStep, ActError> {
-        let missing =
-            || ActError::NoStep { execution_id: execution_id.to_owned(), step: step.as_str() };
-        let json = self.transitions.store.plan(execution_id).await?.ok_or_else(missing)?;
-        let StoredPlan { submission } = serde_json::from_str(&json)
-            .map_err(|source| ActError::Plan { execution_id: execution_id.to_owned(), source })?;
+        let submission = self.transitions.submission(execution_id).await?;
         submission
             .steps
             .into_iter()
             .chain(submission.clean_up)
             .find(|planned| planned.step == step)
-            .ok_or_else(missing)
+            .ok_or_else(|| ActError::NoStep {
+                execution_id: execution_id.to_owned(),
+                step: step.as_str(),
+            })
     }
 }
 

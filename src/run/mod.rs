@@ -144,7 +144,8 @@ impl Runs {
             .await?
             .ok_or_else(|| TransitionError::NotFound(execution_id.to_owned()))?;
         let from = from_attempt.unwrap_or(record.state.attempt);
-        let names = self.transitions.job_names(execution_id, from.saturating_add(1)).await?;
+        let submission = self.transitions.submission(execution_id).await?;
+        let names = submission.names(from.saturating_add(1));
         self.transitions
             .apply(execution_id, |state| {
                 if state.attempt > from {

@@ -7,11 +7,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::changes::{Changes, Subscription};
 use super::state::State;
 use super::transition::{Event, Illegal, Retention};
+use crate::plan::Submission;
 use crate::store::{NewDemand, Record, Store, StoreError};
 
 /// Why a demand could not be moved.
@@ -23,9 +25,23 @@ pub enum TransitionError {
     /// The event makes no sense where the demand stands.
     #[error(transparent)]
     Illegal(#[from] Illegal),
+    /// The demand's plan cannot be read.
+    #[error("the stored plan of demand {execution_id} cannot be read")]
+    Plan {
+        /// The demand.
+        execution_id: String,
+        /// Why.
+        source: serde_json::Error,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// The part of a stored plan that jobs are made of.
+#[derive(Deserialize)]
+struct StoredPlan {
+    submission: Submission,
 }
 
 /// The demands in the store, and who wants to know of their changes; cheap to clone.
@@ -98,6 +114,21 @@ impl Transitions {
         event: Event,
     ) -> Result<Record, TransitionError> {
         self.apply(execution_id, |_| Ok(vec![event.clone()])).await
+    }
+
+    /// What the demand's plan asks of an engine.
+    pub(super) async fn submission(
+        &self,
+        execution_id: &str,
+    ) -> Result<Submission, TransitionError> {
+        let plan = self
+            .store
+            .plan(execution_id)
+            .await?
+            .ok_or_else(|| TransitionError::NotFound(execution_id.to_owned()))?;
+        serde_json::from_str::<StoredPlan>(&plan)
+            .map(|plan| plan.submission)
+            .map_err(|source| TransitionError::Plan { execution_id: execution_id.to_owned(), source })
     }
 
     pub(super) fn subscribe(&self, execution_id: &str) -> Subscription {

@@ -230,7 +230,7 @@ async fn a_job_of_the_same_name_that_is_not_ours_is_not_adopted() {
     // Two of the name that the next demand's first job will have, found when its answer is lost:
     // one on another definition, one from an hour ago.
     let plan = service.runs.plan(&request("wary")).unwrap();
-    let name = plan.submission.job_names(1).remove(0).1;
+    let name = plan.submission.names(1).remove(0).1;
     let now = jiff::Timestamp::now();
     let another = |job_id: &str| {
         let mut job = ours.clone();
