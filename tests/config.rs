@@ -13,6 +13,11 @@ use serde_json::json;
 
 const EXAMPLE: &str = include_str!("../deploy/demand.toml");
 const NOTHING: [(&str, &str); 0] = [];
+/// What AWS Batch cannot do without; as the example has it.
+const REQUIRED: [(&str, &str); 2] = [
+    ("DEMAND_ENV_BASE", "dev-marmot"),
+    ("DEMAND_DATA_SYNC__IMAGE", "demand-context-manager:0.1.0"),
+];
 
 /// The example with every key that is commented out put in force.
 fn uncommented() -> String {
@@ -55,8 +60,7 @@ fn the_fault(result: Result<Config, ConfigErrors>) -> String {
 fn the_example_as_it_is_gives_the_defaults() {
     let file = file(EXAMPLE);
     let example = Config::load(Mode::AwsBatch, Some(&file.path), NOTHING, &[]).unwrap();
-    let defaults =
-        Config::load(Mode::AwsBatch, None, [("DEMAND_ENV_BASE", "dev-marmot")], &[]).unwrap();
+    let defaults = Config::load(Mode::AwsBatch, None, REQUIRED, &[]).unwrap();
     assert_eq!(example, defaults);
 }
 
@@ -64,12 +68,10 @@ fn the_example_as_it_is_gives_the_defaults() {
 fn every_key_the_example_comments_out_shows_its_default() {
     let file = file(&uncommented());
     let mut example = Config::load(Mode::AwsBatch, Some(&file.path), NOTHING, &[]).unwrap();
-    let defaults =
-        Config::load(Mode::AwsBatch, None, [("DEMAND_ENV_BASE", "dev-marmot")], &[]).unwrap();
+    let defaults = Config::load(Mode::AwsBatch, None, REQUIRED, &[]).unwrap();
 
     // What has no default is shown with an example's value.
     assert_eq!(example.store.retention.take(), Some(Duration::from_hours(90 * 24)));
-    assert!(example.data_sync.image.take().is_some());
     assert!(example.data_sync.job_queue.take().is_some());
     assert!(example.data_sync.job_role.take().is_some());
     assert!(example.data_sync.payload_prefix.take().is_some());
@@ -119,7 +121,7 @@ fn every_fault_is_told_at_once_with_its_key_and_where_it_was_set() {
         Config::load(Mode::AwsBatch, Some(&file.path), environment, &[]).unwrap_err().to_string();
 
     let path = file.path.display().to_string();
-    let expected: [(&str, &str); 8] = [
+    let expected: [(&str, &str); 9] = [
         (&path, "`listen` expects an IP address and a port"),
         (
             &path,
@@ -134,6 +136,7 @@ fn every_fault_is_told_at_once_with_its_key_and_where_it_was_set() {
         ("DEMAND_PLAN__PRIVILEGED", "`plan.privileged` expects true or false, not `perhaps`"),
         ("DEMAND_LIFECYCLE_OBSERVE_MIN", "did you mean `DEMAND_LIFECYCLE__OBSERVE_MIN`?"),
         ("`env_base` is required", "DEMAND_ENV_BASE"),
+        ("`data_sync.image` is required", "DEMAND_DATA_SYNC__IMAGE"),
     ];
     for (origin, words) in expected {
         let told = faults.lines().any(|line| line.starts_with(origin) && line.contains(words));
@@ -261,7 +264,7 @@ fn a_file_that_is_missing_or_no_toml_is_told_beside_what_the_environment_has_wro
 #[test]
 fn local_mode_needs_nothing_and_keeps_its_database_in_its_data_directory() {
     let config = from_variables(&[]).unwrap();
-    assert_eq!(config.env_base, "local");
+    assert_eq!(config.env_base, "dev-local");
     assert_eq!(config.store.path, Path::new(".demand/demand.sqlite3"));
     let config = from_variables(&[("DEMAND_LOCAL__DATA_DIR", "/var/lib/demand")]).unwrap();
     assert_eq!(config.store.path, Path::new("/var/lib/demand/demand.sqlite3"));
@@ -275,7 +278,8 @@ fn local_mode_refuses_to_listen_beyond_loopback() {
 
 #[test]
 fn a_service_beyond_loopback_must_be_told_its_names() {
-    let mut environment = vec![("DEMAND_LISTEN", "0.0.0.0:80"), ("DEMAND_ENV_BASE", "prod")];
+    let mut environment = REQUIRED.to_vec();
+    environment.push(("DEMAND_LISTEN", "0.0.0.0:80"));
     let fault = the_fault(Config::load(Mode::AwsBatch, None, environment.clone(), &[]));
     assert!(fault.contains("`allowed_hosts` must name"), "{fault}");
     environment.push(("DEMAND_ALLOWED_HOSTS", "demand.example.org"));

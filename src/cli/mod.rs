@@ -88,18 +88,17 @@ impl Cli {
 /// Runs the command and answers the exit code of the process.
 pub async fn run(cli: Cli) -> ExitCode {
     match cli.command {
-        Command::Serve(arguments) => serve::run(arguments).await,
-        Command::Demo(arguments) => demo::run(arguments).await,
-        Command::Plan(arguments) => plan::run(&arguments),
-        Command::Openapi => openapi::run(),
-        Command::Submit(arguments) => submit::run(arguments).await,
-        Command::Status(arguments) => status::run(arguments).await,
-        Command::Wait(arguments) => wait::run(arguments).await,
-        Command::Logs(arguments) => logs::run(arguments).await,
-        Command::Cancel(arguments) => cancel::run(arguments).await,
-        Command::Retry(arguments) => retry::run(arguments).await,
-        Command::List(arguments) => list::run(arguments).await,
-        Command::Health(arguments) => health::run(arguments).await,
+        Command::Serve(arguments) => serve::run(arguments).await.into(),
+        Command::Demo(arguments) => demo::run(arguments).await.into(),
+        Command::Plan(arguments) => plan::run(&arguments).into(),
+        Command::Openapi => openapi::run().into(),
+        Command::Submit(arguments) => submit::run(arguments).await.into(),
+        Command::Status(arguments) => status::run(arguments).await.into(),
+        Command::Wait(arguments) => wait::run(arguments).await.into(),
+        Command::Logs(arguments) => logs::run(arguments).await.into(),
+        Command::Cancel(arguments) => cancel::run(arguments).await.into(),
+        Command::Retry(arguments) => retry::run(arguments).await.into(),
+        Command::List(arguments) => list::run(arguments).await.into(),
+        Command::Health(arguments) => health::run(arguments).await.into(),
     }
-    .into()
 }

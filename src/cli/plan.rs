@@ -110,7 +110,7 @@ fn read_site(file: &Path) -> Result<Site, PlanError> {
         Some(Err(error)) => return Err(PlanError::Site { name, why: error.to_string() }),
         None => return Err(PlanError::Site { name, why: "it is empty".to_owned() }),
     };
-    Site::parse(&site).map_err(|error| PlanError::Site { name, why: chain(&error) })
+    serde_json::from_value(site).map_err(|error| PlanError::Site { name, why: error.to_string() })
 }
 
 fn open(file: Option<&Path>) -> Result<Box<dyn BufRead>, PlanError> {

@@ -19,7 +19,6 @@ use crate::http::{Limits, router};
 use crate::lifecycle::{Ending, Lifecycle};
 use crate::local::endpoint::{self, EndpointError};
 use crate::local::site::{DataDir, DataDirError};
-use crate::plan::{Site, SiteError};
 use crate::policy::Policy;
 use crate::run::decide::Timing;
 use crate::run::transition::Retention;
@@ -67,7 +66,7 @@ pub(super) enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the site of local mode cannot be planned for")]
-    Site(#[from] SiteError),
+    Site(#[from] serde_json::Error),
     #[error("`{origin}` is no origin")]
     Origin { origin: String, source: http::header::InvalidHeaderValue },
     #[error("cannot listen on {address}")]
@@ -185,7 +184,7 @@ pub(super) async fn start(
         })
         .await?,
     );
-    let site = Arc::new(Site::parse(&data_dir.site(config))?);
+    let site = Arc::new(serde_json::from_value(data_dir.site(config))?);
     let mount_paths = [data_dir.scratch(), data_dir.shared()];
     let policy = Policy {
         mount_paths: Some(mount_paths.iter().map(|path| path.display().to_string()).collect()),

@@ -42,8 +42,8 @@ pub enum Mode {
 pub struct Config {
     /// `listen`: where HTTP is served; port 0 lets the system choose. `127.0.0.1:8080`.
     pub listen: SocketAddr,
-    /// `env_base`: the name of the environment, which prefixes the resources' names. Required but
-    /// in local mode, where it is `local`.
+    /// `env_base`: the name of the environment, which prefixes the resources' names: `dev`, `test`
+    /// or `prod`, with an optional `-label`. Required but in local mode, where it is `dev-local`.
     pub env_base: String,
     /// `region`: the AWS region. `AWS_REGION`, else `AWS_DEFAULT_REGION`, else `us-west-2`.
     pub region: String,
@@ -115,15 +115,16 @@ pub struct Lifecycle {
 /// `[data_sync]`: the jobs of the steps `stage_in`, `wrap_up` and `clean_up`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataSync {
-    /// The image that has the worker (`demand sync`).
-    pub image: Option<String>,
+    /// The image that has the worker (`demand sync`). Required but in local mode, which ignores
+    /// images.
+    pub image: String,
     /// The queue they go to; the demand's own without it.
     pub job_queue: Option<String>,
     /// The IAM role they run as, an ARN.
     pub job_role: Option<String>,
-    /// Their memory, in MiB. 4096.
+    /// Their memory, in MiB. 2048.
     pub memory: u32,
-    /// Their vCPUs. 2.
+    /// Their vCPUs. 1.
     pub vcpus: u32,
     /// Where tasks too large for a job's environment are put: `s3://bucket/prefix`.
     pub payload_prefix: Option<String>,
@@ -209,7 +210,7 @@ impl Config {
         Self {
             listen,
             env_base: if local {
-                reader.or("env_base", "local".to_owned())
+                reader.or("env_base", "dev-local".to_owned())
             } else {
                 reader.required("env_base")
             },
@@ -248,11 +249,15 @@ impl Config {
                 shutdown_grace: reader.or("lifecycle.shutdown_grace", seconds(30)),
             },
             data_sync: DataSync {
-                image: reader.optional("data_sync.image"),
+                image: if local {
+                    reader.or("data_sync.image", "demand".to_owned())
+                } else {
+                    reader.required("data_sync.image")
+                },
                 job_queue: reader.optional("data_sync.job_queue"),
                 job_role: reader.optional("data_sync.job_role"),
-                memory: reader.or("data_sync.memory", 4096),
-                vcpus: reader.or("data_sync.vcpus", 2),
+                memory: reader.or("data_sync.memory", 2048),
+                vcpus: reader.or("data_sync.vcpus", 1),
                 payload_prefix: reader
                     .optional("data_sync.payload_prefix")
                     .map(|S3Uri(prefix)| prefix),

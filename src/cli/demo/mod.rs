@@ -10,7 +10,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::client::{Call, Client};
-use super::document::{Document, Status};
+use super::document::{Demand, Document};
 use super::exit::{self, Exit};
 use super::failure::{Failure, complain};
 use super::follow::{Goal, to_the_end};
@@ -88,7 +88,7 @@ async fn follow_example(started: &Started, terminal: &mut Terminal) -> Result<Ex
     let url = Url::parse(&started.url()).map_err(Failure::of)?;
     let client = Client::new(url, None)?;
     let answer = client.send(&Call::post(&["demands"], Some(&request))).await?;
-    let demand: Document<Status> = answer.document()?;
+    let demand: Document<Demand> = answer.document()?;
     let id = &demand.read.execution_id;
     terminal.note(&format!("submitted the demand {id} to {}", started.url()));
     to_the_end(&client, &Goal { execution_id: id, attempt: 1, timeout: None }, terminal).await

@@ -40,7 +40,7 @@ fn site() -> Site {
             "Tags": [{"Key": "Name", "Value": name}, {"Key": "env_base", "Value": "test"}],
         })
     };
-    Site::parse(&json!({
+    serde_json::from_value(json!({
         "env_base": "test",
         "region": "us-west-2",
         "catalog": {
