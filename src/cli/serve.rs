@@ -9,7 +9,7 @@ use clap::Args;
 use http::HeaderValue;
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
-use tracing::{error, info};
+use tracing::info;
 
 use super::exit::Exit;
 use super::failure::complain;

@@ -18,12 +18,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::plan::site::EnvFileWriter;
 pub use error::{ConfigError, ConfigErrors};
 pub use layers::Flag;
 use layers::Layers;
 use reader::Reader;
 use settings::{Bytes, LogFilter, Object, Origins, S3Uri};
-pub use settings::{DurationError, EnvFileWriter, LogFormat, parse_duration};
+pub use settings::{DurationError, LogFormat, parse_duration};
 
 /// The longest time `GET /demands/{execution_id}?wait=` holds an answer.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(50);

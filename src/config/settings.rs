@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::plan::site::EnvFileWriter;
 use figment::value::Value;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
@@ -19,15 +20,6 @@ pub(super) trait Setting: Sized {
     /// Reads it. The error says why the value does not fit, where that is not plain from
     /// [`Self::EXPECTS`].
     fn read(value: &Value) -> Result<Self, Option<String>>;
-}
-
-/// Who writes the env file of a demand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EnvFileWriter {
-    /// The worker, in the step `stage_in`.
-    StageIn,
-    /// Nobody.
-    None,
 }
 
 /// The form of a log line.
