@@ -13,4 +13,5 @@
 
 pub mod demand;
 pub mod engine;
+pub mod local;
 pub mod plan;

@@ -1,0 +1,3 @@
+//! What local mode brings along so that it needs nothing but the binary.
+
+pub mod s3;
