@@ -11,7 +11,10 @@
 //! crate: time, ids and environment arrive as arguments. `tests/purity.rs` reads the sources and
 //! enforces it.
 
+pub mod aws;
+pub mod cli;
 pub mod demand;
 pub mod engine;
 pub mod local;
 pub mod plan;
+pub mod sync;

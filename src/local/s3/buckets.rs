@@ -64,7 +64,11 @@ impl Buckets {
     }
 
     /// Writes a request's body to a temporary file, held against every digest the client gave.
-    async fn receive(&self, body: Option<StreamingBlob>, digests: Digests) -> S3Result<NamedTempFile> {
+    async fn receive(
+        &self,
+        body: Option<StreamingBlob>,
+        digests: Digests,
+    ) -> S3Result<NamedTempFile> {
         let mut body = body.ok_or_else(|| s3_error!(IncompleteBody))?;
         let temporary = self.blocking(|store| store.temporary().map_err(internal)).await?;
         let mut file =
@@ -105,7 +109,6 @@ impl Buckets {
         .await
     }
 }
-
 
 fn key_text(key: String, encoding: Option<&EncodingType>) -> String {
     match encoding {
@@ -240,8 +243,9 @@ impl S3 for Buckets {
                     last_modified: Some(object.modified),
                     ..s3s::dto::Object::default()
                 }),
-                Entry::Folder(key) => common_prefixes
-                    .push(CommonPrefix { prefix: Some(key_text(key, encoding)) }),
+                Entry::Folder(key) => {
+                    common_prefixes.push(CommonPrefix { prefix: Some(key_text(key, encoding)) })
+                }
             }
         }
         Ok(S3Response::new(ListObjectsV2Output {
@@ -443,10 +447,8 @@ impl S3 for Buckets {
             for object in delete.objects {
                 match store.delete(&bucket, &object.key) {
                     Ok(()) if quiet => {}
-                    Ok(()) => deleted.push(DeletedObject {
-                        key: Some(object.key),
-                        ..DeletedObject::default()
-                    }),
+                    Ok(()) => deleted
+                        .push(DeletedObject { key: Some(object.key), ..DeletedObject::default() }),
                     Err(error) => errors.push(Error {
                         code: Some(error.code().as_str().to_owned()),
                         message: error.message().map(str::to_owned),
@@ -539,9 +541,7 @@ impl S3 for Buckets {
         let parts = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
         let parts: Vec<_> = parts
             .into_iter()
-            .map(|part| {
-                (part.part_number.unwrap_or_default(), part.e_tag.map(ETag::into_value))
-            })
+            .map(|part| (part.part_number.unwrap_or_default(), part.e_tag.map(ETag::into_value)))
             .collect();
         if parts.is_empty() {
             return Err(s3_error!(InvalidPart, "An upload has at least one part"));

@@ -207,19 +207,14 @@ impl Store {
     /// The file's CRC64NVME, as S3 gives it for a whole object.
     pub fn checksum(&self, object: &Object) -> io::Result<Checksum> {
         let known = (object.path.clone(), object.etag.clone());
-        let remembered = self
-            .checksums
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&known)
-            .cloned();
+        let remembered =
+            self.checksums.lock().unwrap_or_else(PoisonError::into_inner).get(&known).cloned();
         let checksum = if let Some(checksum) = remembered {
             checksum
         } else {
             let checksum = crc64(&object.path)?;
             if object.size >= REMEMBER_FROM {
-                let mut checksums =
-                    self.checksums.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut checksums = self.checksums.lock().unwrap_or_else(PoisonError::into_inner);
                 if checksums.len() >= REMEMBERED {
                     checksums.clear();
                 }

@@ -54,8 +54,7 @@ impl Upload {
             return Err(s3_error!(InvalidPartOrder));
         }
         for (index, (number, expected)) in parts.iter().enumerate() {
-            let metadata =
-                fs::metadata(self.part(*number)).map_err(|_| s3_error!(InvalidPart))?;
+            let metadata = fs::metadata(self.part(*number)).map_err(|_| s3_error!(InvalidPart))?;
             if expected.as_ref().is_some_and(|expected| *expected != etag(&metadata)) {
                 return Err(s3_error!(InvalidPart));
             }
@@ -64,8 +63,7 @@ impl Upload {
             }
         }
         let joined = store.temporary().map_err(internal)?;
-        let mut target =
-            OpenOptions::new().append(true).open(joined.path()).map_err(internal)?;
+        let mut target = OpenOptions::new().append(true).open(joined.path()).map_err(internal)?;
         for (number, _) in parts {
             append(&self.part(*number), &mut target).map_err(internal)?;
         }

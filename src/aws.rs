@@ -1,0 +1,40 @@
+//! How this binary reaches AWS: region, credentials and endpoint from the usual environment
+//! variables and profile, TLS by rustls on ring.
+
+use std::time::Duration;
+
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+
+/// Tries of one call, the first included.
+const ATTEMPTS: u32 = 6;
+
+/// What all clients share. Looks at the environment, and for the region at the instance too.
+pub async fn config() -> SdkConfig {
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(Duration::from_secs(60))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(RegionProviderChain::default_provider().or_else("us-east-1"))
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .load()
+        .await
+}
+
+/// An S3 client. A custom endpoint has no name for each bucket, so there the bucket is named in
+/// the path.
+pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+    let custom = config.endpoint_url().is_some()
+        || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some_and(|url| !url.is_empty());
+    let config = aws_sdk_s3::config::Builder::from(config).force_path_style(custom).build();
+    aws_sdk_s3::Client::from_conf(config)
+}
