@@ -10,7 +10,7 @@ use crate::sync::{LOCK_TIMEOUT, Worker};
 /// Removes paths, each with all that is below it. What does not exist is gone already.
 #[derive(Debug, Args)]
 pub struct Remove {
-    /// s3://bucket/key or a path
+    /// `s3://bucket/key` or a path
     #[arg(required = true)]
     paths: Vec<String>,
 }

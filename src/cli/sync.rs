@@ -14,16 +14,16 @@ pub const TASK_VARIABLE: &str = "DEMAND_TASK";
 
 /// Transfers data between S3 and directories.
 ///
-/// Documents are given as JSON, as `-` for standard input, as an s3:// path or as a file's path.
+/// Documents are given as JSON, as `-` for standard input, as an `s3://` path or as a file's path.
 #[derive(Debug, Args)]
 pub struct Sync {
-    /// Do what the task in DEMAND_TASK says
+    /// Do what the task in `DEMAND_TASK` says
     #[arg(long, conflicts_with_all = ["source", "destination"])]
     task: bool,
     /// A document with a request, a list of requests or a batch; or the source of a transfer
     #[arg(value_name = "REQUEST|SOURCE", required_unless_present = "task")]
     source: Option<String>,
-    /// Where the source's data goes: s3://bucket/key or a path
+    /// Where the source's data goes: `s3://bucket/key` or a path
     destination: Option<String>,
     /// Take only what this regular expression matches whole; may be repeated
     #[arg(long, value_name = "REGEX", requires = "destination")]
@@ -62,7 +62,7 @@ impl Sync {
                 Ok(task) => {
                     let worker = Worker::new(task.mounts.clone(), lock_timeout);
                     let _shown = sync::show(worker.progress());
-                    finish(&worker.run(&task).await, false)
+                    finish(&Box::pin(worker.run(&task)).await, false)
                 }
                 Err(error) => unusable(&error),
             };
@@ -79,7 +79,7 @@ impl Sync {
             }
         };
         let _shown = sync::show(worker.progress());
-        finish(&worker.run_requests(&batch.requests).await, batch.allow_partial_failure)
+        finish(&Box::pin(worker.run_requests(&batch.requests)).await, batch.allow_partial_failure)
     }
 
     fn transfer(&self) -> Option<DataSyncRequest> {

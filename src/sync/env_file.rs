@@ -29,8 +29,9 @@ pub(super) fn write(file: &EnvFile) -> Result<(), SyncError> {
 
 /// Within single quotes a shell takes every character as it is, but the quote itself.
 fn script(file: &EnvFile) -> String {
-    file.environment
-        .iter()
-        .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")))
-        .collect()
+    let mut script = String::new();
+    for (name, value) in &file.environment {
+        script.extend(["export ", name, "='", &value.replace('\'', r"'\''"), "'\n"]);
+    }
+    script
 }

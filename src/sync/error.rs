@@ -1,6 +1,7 @@
 //! Why one path could not be transferred or removed.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub struct Failure {
 
 impl Failure {
     /// Tells `error` with its causes, about `path`.
-    pub fn new(path: impl ToString, error: &dyn Error) -> Self {
+    pub fn new(path: impl fmt::Display, error: &dyn Error) -> Self {
         let mut reason = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {

@@ -189,7 +189,7 @@ fn read(file: &mut impl Read, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.

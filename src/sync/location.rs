@@ -93,6 +93,7 @@ impl S3Path {
     }
 
     /// The same bucket with another key.
+    #[must_use]
     pub fn with_key(&self, key: impl Into<String>) -> Self {
         Self { bucket: self.bucket.clone(), key: key.into() }
     }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::error::SyncError;
 
+const SUFFIX: &str = ".demand.lock";
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -23,9 +24,14 @@ pub(super) struct Lock {
 }
 
 /// Where the lock of `destination` lies.
-pub(super) fn path_beside(destination: &Path) -> PathBuf {
+fn path_beside(destination: &Path) -> PathBuf {
     let name = destination.file_name().unwrap_or(destination.as_os_str());
-    destination.with_file_name(format!(".{}.demand.lock", name.to_string_lossy()))
+    destination.with_file_name(format!(".{}{SUFFIX}", name.to_string_lossy()))
+}
+
+/// Whether a file of this name is a lock, held or not.
+pub(super) fn is_lock(name: &[u8]) -> bool {
+    name.starts_with(b".") && name.ends_with(SUFFIX.as_bytes())
 }
 
 impl Lock {

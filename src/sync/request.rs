@@ -140,7 +140,7 @@ impl Run<'_> {
             }
             _ => self.folder_target(destination).await?,
         };
-        let transfer = Arc::new(self.transfer(target).await?);
+        let transfer = Arc::new(self.transfer(target)?);
         let outcome = one(transfer.clone(), item.clone()).await;
         self.take(&item, outcome)?;
         self.finish(&transfer.target).await
@@ -152,7 +152,7 @@ impl Run<'_> {
         filter: Filter,
         destination: &Location,
     ) -> Result<(), SyncError> {
-        let transfer = Arc::new(self.transfer(self.folder_target(destination).await?).await?);
+        let transfer = Arc::new(self.transfer(self.folder_target(destination).await?)?);
         let mut expected = Expected::default();
         let (mut listed, mut matched) = (false, false);
         {
@@ -219,7 +219,7 @@ impl Run<'_> {
         }
     }
 
-    async fn transfer(&self, target: Target) -> Result<Transfer, SyncError> {
+    fn transfer(&self, target: Target) -> Result<Transfer, SyncError> {
         let request = self.request;
         let config = &request.remote_to_local_config;
         let partial_directory = match &config.custom_tmp_dir {
@@ -273,7 +273,10 @@ impl Run<'_> {
     /// Makes what arrived on disk durable.
     async fn finish(&self, target: &Target) -> Result<(), SyncError> {
         match target {
-            Target::Directory(placing) if self.report.files_transferred > 0 => {
+            // What was skipped may be of a worker that was killed before this point.
+            Target::Directory(placing)
+                if self.report.files_transferred + self.report.files_skipped > 0 =>
+            {
                 let root = placing.root().to_owned();
                 blocking(move || make_durable(&root)).await
             }

@@ -19,6 +19,7 @@ use super::error::{Failure, SyncError};
 use super::integrity::head;
 use super::journal;
 use super::location::S3Path;
+use super::lock::is_lock;
 use super::partial::is_partial;
 
 /// Names read ahead of the transfers.
@@ -237,7 +238,7 @@ fn walk(root: PathBuf) -> Result<Items, SyncError> {
 
 /// Files of the worker itself are never data.
 pub(super) fn is_own(name: &[u8]) -> bool {
-    is_partial(name) || name == journal::NAME.as_bytes() || name.ends_with(b".demand.lock")
+    is_partial(name) || name == journal::NAME.as_bytes() || is_lock(name)
 }
 
 fn item(path: PathBuf, relative: OsString, metadata: &Metadata) -> Result<Item, SyncError> {

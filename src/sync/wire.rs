@@ -67,7 +67,7 @@ impl Wire {
 /// A range of bytes, the end excluded.
 pub(super) type Part = std::ops::Range<u64>;
 
-/// Cuts `size` bytes into parts, whole MiBs but for the last, at most as many as S3 takes.
+/// Cuts `size` bytes into parts, whole mebibytes but for the last, at most as many as S3 takes.
 pub(super) fn parts(size: u64, smallest: u64) -> impl Iterator<Item = Part> {
     let part = size.div_ceil(MOST_PARTS).div_ceil(MIB).saturating_mul(MIB).max(smallest).max(PART);
     (0..size.div_ceil(part)).map(move |index| index * part..size.min((index + 1) * part))

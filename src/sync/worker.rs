@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::error::{Failure, SyncError, blocking};
+use super::integrity::hex;
 use super::journal::{self, Journal};
 use super::location::Location;
 use super::outcome::Report;
@@ -21,7 +22,7 @@ use crate::plan::data_sync::DataSyncRequest;
 use crate::plan::submission::{Mount, Step, Task};
 
 /// How long a lock is waited for, as in the reference.
-pub const LOCK_TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
+pub const LOCK_TIMEOUT: Duration = Duration::from_hours(6);
 
 /// Carries out tasks, requests and removals.
 #[derive(Debug)]
@@ -201,5 +202,5 @@ impl Worker {
 
 fn fingerprint(task: &Task) -> String {
     let json = serde_json::to_vec(task).unwrap_or_default();
-    Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(json))
 }

@@ -157,6 +157,11 @@ pub fn tree(root: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
+/// The relative paths of the files below a directory, in order.
+pub fn names(root: &Path) -> Vec<String> {
+    tree(root).into_keys().map(|path| path.to_str().unwrap().to_owned()).collect()
+}
+
 /// Bytes that no two offsets share.
 pub fn bytes(length: usize) -> Vec<u8> {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -7,7 +7,19 @@ use std::time::SystemTime;
 use futures::TryStreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::crypto::{Checksum as _, Md5};
-use s3s::dto::*;
+use s3s::dto::{
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, Checksum, ChecksumMode,
+    ChecksumType, CommonPrefix, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource,
+    CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
+    DeleteBucketInput, DeleteBucketOutput, DeleteObjectInput, DeleteObjectOutput,
+    DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, EncodingType,
+    Error, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput,
+    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput,
+    ListBucketsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+};
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
@@ -244,7 +256,7 @@ impl S3 for Buckets {
                     ..s3s::dto::Object::default()
                 }),
                 Entry::Folder(key) => {
-                    common_prefixes.push(CommonPrefix { prefix: Some(key_text(key, encoding)) })
+                    common_prefixes.push(CommonPrefix { prefix: Some(key_text(key, encoding)) });
                 }
             }
         }
@@ -432,7 +444,7 @@ impl S3 for Buckets {
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
         let input = req.input;
-        self.blocking(move |store| store.delete(&input.bucket, &input.key)).await?;
+        self.blocking(move |store| store.delete(&input.bucket, &input.key, None)).await?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
@@ -445,7 +457,8 @@ impl S3 for Buckets {
         self.blocking(move |store| {
             let (mut deleted, mut errors) = (Vec::new(), Vec::new());
             for object in delete.objects {
-                match store.delete(&bucket, &object.key) {
+                let tag = object.e_tag.map(ETag::into_value);
+                match store.delete(&bucket, &object.key, tag.as_deref()) {
                     Ok(()) if quiet => {}
                     Ok(()) => deleted
                         .push(DeletedObject { key: Some(object.key), ..DeletedObject::default() }),

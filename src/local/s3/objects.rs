@@ -59,12 +59,8 @@ pub(super) fn etag(metadata: &Metadata) -> String {
     hash.update(metadata.mtime_nsec().to_be_bytes());
     hash.update(metadata.ino().to_be_bytes());
     let hash = hash.finalize();
-    let mut text = String::with_capacity(34);
-    for byte in &hash[..16] {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text.push_str("-1");
-    text
+    let half: [u8; 16] = std::array::from_fn(|index| hash[index]);
+    format!("{:032x}-1", u128::from_be_bytes(half))
 }
 
 impl Store {
@@ -140,7 +136,7 @@ impl Store {
     pub fn publish(&self, bucket: &str, key: &str, mut file: NamedTempFile) -> S3Result<Object> {
         let path = self.locate(bucket, key)?;
         loop {
-            self.make_parent(&path)?;
+            make_parent(&path)?;
             match file.persist(&path) {
                 Ok(persisted) => {
                     let metadata = persisted.metadata().map_err(internal)?;
@@ -165,16 +161,14 @@ impl Store {
         Object::new(path, &metadata).map_err(internal)
     }
 
-    fn make_parent(&self, path: &Path) -> S3Result<()> {
-        let Some(parent) = path.parent() else { return Ok(()) };
-        fs::create_dir_all(parent).map_err(|error| match error.kind() {
-            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => clash(),
-            _ => internal(error),
-        })
-    }
-
     /// Deletes an object, absent or not, and the directories that are empty without it.
-    pub fn delete(&self, bucket: &str, key: &str) -> S3Result<()> {
+    /// With `expected`, only the object that has this tag.
+    pub fn delete(&self, bucket: &str, key: &str, expected: Option<&str>) -> S3Result<()> {
+        if let (Some(expected), Ok(object)) = (expected, self.find(bucket, key))
+            && object.etag != expected
+        {
+            return Err(s3_error!(PreconditionFailed));
+        }
         let bucket_path = self.bucket(bucket)?;
         let path = self.locate(bucket, key)?;
         let removed =
@@ -224,6 +218,14 @@ impl Store {
         };
         Ok(Checksum { checksum_crc64nvme: Some(checksum), ..Checksum::default() })
     }
+}
+
+fn make_parent(path: &Path) -> S3Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    fs::create_dir_all(parent).map_err(|error| match error.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => clash(),
+        _ => internal(error),
+    })
 }
 
 fn crc64(path: &Path) -> io::Result<String> {
