@@ -3,7 +3,7 @@
 //! `<root>/<bucket>/<key>` is the object, byte for byte, and nothing else lies in a bucket's
 //! directory, so that users may put files there with `aws s3 cp` or with `cp` alike. The `s3s`
 //! library speaks the protocol (signatures, chunked bodies, XML); what it asks of a backend is
-//! answered by [`buckets`]. Its companion `s3s-fs` is not used: it trusts metadata files that a
+//! answered by `protocol`. Its companion `s3s-fs` is not used: it trusts metadata files that a
 //! copied file leaves stale, answers a directory as if it were an object, ignores `If-Match` on
 //! reads and `encoding-type` in listings, gives listings no `ETag`, and rescans the whole bucket
 //! for each page.
@@ -15,6 +15,7 @@ mod buckets;
 mod digests;
 mod listing;
 mod objects;
+mod protocol;
 mod uploads;
 
 use std::io;

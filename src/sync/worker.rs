@@ -96,7 +96,10 @@ impl Worker {
             } else {
                 None
             };
-            self.transfer(&task.data_sync_requests, journal, report).await?;
+            let env_file =
+                task.env_file.iter().map(|file| Location::Local(PathBuf::from(&file.path)));
+            let spared = env_file.collect();
+            self.transfer(&task.data_sync_requests, spared, journal, report).await?;
         }
         if report.succeeded() {
             report.absorb(removal::paths(self, &removals, &delivered).await);
@@ -113,7 +116,7 @@ impl Worker {
                 .map_err(SyncError::file("create a directory in", &std::env::temp_dir()))?;
             let moves = requests.iter().any(|request| !request.retain_source_data);
             let journal = moves.then(|| Journal::open(&directory.path().join(journal::NAME), ""));
-            self.transfer(requests, journal.transpose()?, &mut report).await
+            self.transfer(requests, Vec::new(), journal.transpose()?, &mut report).await
         };
         if let Err(error) = outcome.await {
             report.failures.push(Failure::new("-", &error));
@@ -127,10 +130,11 @@ impl Worker {
     }
 
     /// Runs every request, whatever becomes of the others; then, when all succeeded, removes the
-    /// sources that are not retained.
+    /// sources that are not retained. No mirror deletes what is `spared`.
     async fn transfer(
         &self,
         requests: &[DataSyncRequest],
+        spared: Vec<Location>,
         mut journal: Option<Journal>,
         report: &mut Report,
     ) -> Result<(), SyncError> {
@@ -143,6 +147,7 @@ impl Worker {
                 let others: Vec<_> = destinations
                     .iter()
                     .filter(|other| Some(*other) != own.as_ref())
+                    .chain(&spared)
                     .cloned()
                     .collect();
                 let done = request::run(self, index, request, &others, journal.as_mut()).await;

@@ -210,3 +210,17 @@ async fn a_transfer_by_hand_takes_its_options_as_flags() {
     assert!(lab.run(&["remove", "s3://data"]).await.failures().contains("whole bucket"));
     assert_eq!(lab.run(&["sync", "{}"]).await.code, Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_write_the_same_files_at_once_do_not_spoil_them() {
+    let lab = Lab::open().await;
+    for index in 0..30 {
+        lab.put(&format!("shared/{index}"), bytes(200_000 + index));
+    }
+    let destination = lab.text("shared");
+    let runs = (0..4).map(|_| lab.sync("s3://data/shared", &destination, json!({"force": true})));
+    for ran in futures::future::join_all(runs).await {
+        ran.ok();
+    }
+    assert!(tree(&lab.path("shared")) == tree(&lab.object("shared")));
+}

@@ -8,6 +8,8 @@
 
 mod down;
 mod endpoint;
+mod faults;
+mod held;
 mod lab;
 mod task;
 mod trees;

@@ -64,6 +64,26 @@ async fn an_env_file_gives_a_shell_the_exact_values() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mirrored_working_directory_keeps_its_env_file() {
+    let lab = Lab::open().await;
+    lab.put("in/a", "a");
+    let env_file = lab.path("mnt/scratch/one/env.sh");
+    lab.write("mnt/scratch/one/stale", "stale");
+    let stage_in = task(
+        &lab,
+        "stage_in",
+        &json!({
+            "env_file": {"path": env_file, "environment": {"A": "b"}},
+            "data_sync_requests": [
+                {"source_path": "s3://data/in", "destination_path": "fs-1:/scratch/one"},
+            ],
+        }),
+    );
+    lab.run_task(&stage_in).await.ok();
+    assert_eq!(names(&lab.path("mnt/scratch/one")), ["a", "env.sh"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn efs_paths_resolve_through_the_nearest_mount() {
     let lab = Lab::open().await;
     lab.put("in", "input");
