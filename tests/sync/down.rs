@@ -224,3 +224,17 @@ async fn workers_that_write_the_same_files_at_once_do_not_spoil_them() {
     }
     assert!(tree(&lab.path("shared")) == tree(&lab.object("shared")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_longer_than_a_page_is_listed_whole() {
+    let lab = Lab::open().await;
+    for index in 0..2_300 {
+        lab.put(&format!("long/{index:04}"), "x");
+    }
+    let ends = json!({"filter_config": {"include": ["0000", "0999", "1000", "2299"]}});
+    lab.sync("s3://data/long", &lab.text("long"), ends).await.ok();
+    assert_eq!(names(&lab.path("long")), ["0000", "0999", "1000", "2299"]);
+
+    lab.run(&["remove", "s3://data/long"]).await.ok();
+    assert!(!lab.object("long").exists());
+}

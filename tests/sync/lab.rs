@@ -86,7 +86,6 @@ impl Lab {
             .env_clear()
             .env("AWS_ACCESS_KEY_ID", "an-access-key")
             .env("AWS_SECRET_ACCESS_KEY", "a-secret-key")
-            .env("AWS_REGION", "us-west-2")
             .env("AWS_ENDPOINT_URL_S3", self.running.endpoint_url())
             .stdin(Stdio::null())
             .kill_on_drop(true);
