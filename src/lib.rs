@@ -10,6 +10,8 @@
 //! | [`engine`] | where jobs run; `engine::job` is the pure vocabulary of jobs | |
 //! | [`local`] | what local mode brings along: the embedded S3, the data directory as a site | |
 //! | [`policy`] | what an operator allows | yes |
+//! | [`sync`] | the worker: env files, transfers, removals | |
+//! | [`aws`] | credentials, region, endpoints and TLS of AWS clients | |
 //! | [`http`] | routes, problems, the OpenAPI document | |
 //! | [`config`] | file, environment and flags to one `Config`; every error at once | |
 //! | [`telemetry`] | what is logged, and how | |
@@ -20,6 +22,7 @@
 //! crate: time, ids and environment arrive as arguments. `tests/purity.rs` reads the sources and
 //! enforces it.
 
+pub mod aws;
 pub mod cli;
 pub mod config;
 pub mod demand;
@@ -31,4 +34,5 @@ pub mod plan;
 pub mod policy;
 pub mod run;
 pub mod store;
+pub mod sync;
 pub mod telemetry;

@@ -16,12 +16,14 @@ mod logs;
 mod openapi;
 mod plan;
 mod progress;
+mod remove;
 mod retry;
 mod serve;
 mod session;
 mod show;
 mod status;
 mod submit;
+mod sync;
 mod terminal;
 mod wait;
 
@@ -49,6 +51,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Plan a demand against a site given as a file
     Plan(plan::Arguments),
+    /// Transfer data between S3 and directories; the worker of a step's job
+    Sync(sync::Arguments),
+    /// Remove data; what does not exist is gone already
+    Remove(remove::Arguments),
     /// Print the OpenAPI document
     Openapi,
     /// Submit a demand, and wait for its end if wanted
@@ -77,7 +83,7 @@ impl Cli {
     /// When the system gives no threads or no event queue.
     pub fn runtime(&self) -> std::io::Result<Runtime> {
         match self.command {
-            Command::Serve(_) | Command::Demo(_) => Builder::new_multi_thread(),
+            Command::Serve(_) | Command::Demo(_) | Command::Sync(_) => Builder::new_multi_thread(),
             _ => Builder::new_current_thread(),
         }
         .enable_all()
@@ -91,6 +97,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments).await.into(),
         Command::Demo(arguments) => demo::run(arguments).await.into(),
         Command::Plan(arguments) => plan::run(&arguments).into(),
+        Command::Sync(arguments) => sync::run(arguments).await.into(),
+        Command::Remove(arguments) => remove::run(arguments).await.into(),
         Command::Openapi => openapi::run().into(),
         Command::Submit(arguments) => submit::run(arguments).await.into(),
         Command::Status(arguments) => status::run(arguments).await.into(),

@@ -1,0 +1,132 @@
+//! `demand sync`: the worker of a step's job, and transfers by hand.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::exit::Exit;
+use super::failure::complain;
+use super::terminal::Terminal;
+use crate::engine::local::TASK_VARIABLE;
+use crate::plan::data_sync::{DataSyncRequest, FilterConfig, Patterns, RemoteToLocalConfig};
+use crate::plan::submission::Task;
+use crate::sync::{self, Report, Worker};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Do what the task in `DEMAND_TASK` says
+    #[arg(long, conflicts_with_all = ["source", "destination"])]
+    task: bool,
+    /// A request, a list of requests or a batch, as JSON, a file's path, an `s3://` path or `-` for
+    /// standard input; or, with DESTINATION, the source of a transfer
+    #[arg(value_name = "REQUEST|SOURCE", required_unless_present = "task")]
+    source: Option<String>,
+    /// Where the source's data goes: `s3://bucket/key` or a path
+    destination: Option<String>,
+    /// Take only what this regular expression matches whole; may be repeated
+    #[arg(long, value_name = "REGEX", requires = "destination")]
+    include: Vec<String>,
+    /// Leave out what this regular expression matches whole; may be repeated
+    #[arg(long, value_name = "REGEX", requires = "destination")]
+    exclude: Vec<String>,
+    /// Delete at the destination what the source does not have
+    #[arg(long, requires = "destination")]
+    delete: bool,
+    /// Transfer what is at the destination already, too
+    #[arg(long, requires = "destination")]
+    force: bool,
+    /// Skip what has the same size and is not older, without comparing bytes
+    #[arg(long, requires = "destination")]
+    size_only: bool,
+    /// Files under way at once
+    #[arg(long, default_value_t = 25, requires = "destination")]
+    max_concurrency: u32,
+    /// Seconds to wait for another writer of the destination
+    #[arg(long, default_value_t = sync::LOCK_TIMEOUT.as_secs())]
+    lock_timeout: u64,
+}
+
+/// Transfers, and prints the result as the last line on standard output.
+pub(super) async fn run(arguments: Arguments) -> Exit {
+    let lock_timeout = Duration::from_secs(arguments.lock_timeout);
+    let worker = Worker::new(Vec::new(), lock_timeout);
+    if arguments.task {
+        let Ok(reference) = std::env::var(TASK_VARIABLE) else {
+            complain(&NoTask);
+            return Exit::Usage;
+        };
+        return match sync::load::<Task>(&worker, &reference).await {
+            Ok(task) => {
+                let worker = Worker::new(task.mounts.clone(), lock_timeout);
+                let _shown = sync::show(worker.progress());
+                finish(&Box::pin(worker.run(&task)).await, false)
+            }
+            Err(error) => unusable(&error),
+        };
+    }
+    let batch = match arguments.transfer() {
+        Some(request) => sync::Batch { requests: vec![request], allow_partial_failure: false },
+        None => {
+            let reference = arguments.source.as_deref().unwrap_or("-");
+            match sync::load_requests(&worker, reference).await {
+                Ok(batch) => batch,
+                Err(error) => return unusable(&error),
+            }
+        }
+    };
+    let _shown = sync::show(worker.progress());
+    finish(&Box::pin(worker.run_requests(&batch.requests)).await, batch.allow_partial_failure)
+}
+
+/// `--task` without a task.
+#[derive(Debug, thiserror::Error)]
+#[error("{TASK_VARIABLE} is not set, and --task takes the task from it")]
+struct NoTask;
+
+impl Arguments {
+    fn transfer(&self) -> Option<DataSyncRequest> {
+        let patterns =
+            |patterns: &[String]| (!patterns.is_empty()).then(|| Patterns::Many(patterns.to_vec()));
+        Some(DataSyncRequest {
+            source_path: self.source.clone()?,
+            destination_path: self.destination.clone()?,
+            source_path_prefix: None,
+            filter_config: Some(FilterConfig {
+                include: patterns(&self.include),
+                exclude: patterns(&self.exclude),
+            }),
+            filter_root: None,
+            max_concurrency: self.max_concurrency,
+            retain_source_data: true,
+            delete: self.delete,
+            require_lock: false,
+            force: self.force,
+            size_only: self.size_only,
+            fail_if_missing: true,
+            include_detailed_response: true,
+            remote_to_local_config: RemoteToLocalConfig::default(),
+            batch_size_bytes_limit: None,
+            temporary_request_payload_path: None,
+        })
+    }
+}
+
+/// Prints the failures for a reader and the result for a program.
+pub(super) fn finish(report: &Report, allow_partial_failure: bool) -> Exit {
+    for failure in &report.failures {
+        // Where stderr is gone, the result still tells.
+        let _ = writeln!(std::io::stderr(), "{}: {}", failure.path, failure.reason);
+    }
+    let printed = serde_json::to_string(report)
+        .map_err(std::io::Error::from)
+        .and_then(|line| Terminal::new(true).print(&line));
+    if let Err(error) = printed {
+        return unusable(&error);
+    }
+    let partly = allow_partial_failure && report.requests_succeeded > 0;
+    if report.succeeded() || partly { Exit::Done } else { Exit::Failed }
+}
+
+fn unusable(error: &dyn std::error::Error) -> Exit {
+    complain(error);
+    Exit::Usage
+}

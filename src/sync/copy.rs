@@ -1,0 +1,229 @@
+//! Copies that do not leave their side: from S3 to S3 by S3 itself, from disk to disk.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::download::Object;
+use super::error::{SyncError, blocking};
+use super::integrity;
+use super::location::S3Path;
+use super::outcome::Outcome;
+use super::partial::Partial;
+use super::request::Rules;
+use super::source::time;
+use super::wire::{Wire, parts};
+
+/// `CopyObject` takes objects up to this size.
+const IN_ONE_CALL: u64 = 5 << 30;
+/// A part that S3 copies itself costs one call whatever its size.
+const PART: u64 = 512 << 20;
+const SOURCE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// Has S3 copy `object` to `target`.
+pub(super) async fn in_s3(
+    wire: &Wire,
+    rules: &Rules,
+    object: &Object,
+    target: &S3Path,
+) -> Result<Outcome, SyncError> {
+    let _permit = wire.permit().await;
+    if !rules.force && is_there(wire, rules, object, target).await? {
+        return Ok(Outcome::Skipped { bytes: object.size });
+    }
+    let source = format!("{}/{}", object.path.bucket, object.path.key);
+    let source = utf8_percent_encode(&source, SOURCE).to_string();
+    if object.size <= IN_ONE_CALL {
+        wire.client()
+            .await
+            .copy_object()
+            .copy_source(source)
+            .copy_source_if_match(&object.etag)
+            .bucket(&target.bucket)
+            .key(&target.key)
+            .send()
+            .await
+            .map_err(SyncError::s3("CopyObject"))?;
+    } else {
+        in_parts(wire, object, &source, target).await?;
+    }
+    wire.progress.add_bytes(object.size);
+    Ok(Outcome::Transferred { bytes: object.size })
+}
+
+async fn is_there(
+    wire: &Wire,
+    rules: &Rules,
+    object: &Object,
+    target: &S3Path,
+) -> Result<bool, SyncError> {
+    let Some(there) = integrity::head(&wire.client().await, target).await? else {
+        return Ok(false);
+    };
+    let size = there.content_length().and_then(|size| u64::try_from(size).ok());
+    if size != Some(object.size) || time(there.last_modified()) < object.modified {
+        return Ok(false);
+    }
+    if rules.size_only || there.e_tag() == Some(&object.etag) {
+        return Ok(true);
+    }
+    let Some(here) = integrity::head(&wire.client().await, &object.path).await? else {
+        return Ok(false);
+    };
+    let here = integrity::of_head(&wire.client().await, &object.path, &here).await?;
+    let there = integrity::of_head(&wire.client().await, target, &there).await?;
+    Ok(here.is_some() && here == there)
+}
+
+async fn in_parts(
+    wire: &Wire,
+    object: &Object,
+    source: &str,
+    target: &S3Path,
+) -> Result<(), SyncError> {
+    let created = wire
+        .client()
+        .await
+        .create_multipart_upload()
+        .bucket(&target.bucket)
+        .key(&target.key)
+        .send()
+        .await
+        .map_err(SyncError::s3("CreateMultipartUpload"))?;
+    let upload_id = created.upload_id().unwrap_or_default();
+    let copied = copy_parts(wire, object, source, target, upload_id).await;
+    if copied.is_err() {
+        let aborted = wire
+            .client()
+            .await
+            .abort_multipart_upload()
+            .bucket(&target.bucket)
+            .key(&target.key)
+            .upload_id(upload_id)
+            .send()
+            .await;
+        if let Err(error) = aborted {
+            tracing::warn!(target = %target, error = %error, "cannot abort a multipart upload");
+        }
+    }
+    copied
+}
+
+async fn copy_parts(
+    wire: &Wire,
+    object: &Object,
+    source: &str,
+    target: &S3Path,
+    upload_id: &str,
+) -> Result<(), SyncError> {
+    let mut copied: Vec<CompletedPart> = stream::iter((1..).zip(parts(object.size, PART)))
+        .map(|(number, part)| async move {
+            let copied = wire
+                .client()
+                .await
+                .upload_part_copy()
+                .copy_source(source)
+                .copy_source_if_match(&object.etag)
+                .copy_source_range(format!("bytes={}-{}", part.start, part.end - 1))
+                .bucket(&target.bucket)
+                .key(&target.key)
+                .upload_id(upload_id)
+                .part_number(number)
+                .send()
+                .await
+                .map_err(SyncError::s3("UploadPartCopy"))?;
+            let etag = copied.copy_part_result().and_then(|part| part.e_tag());
+            Ok::<_, SyncError>(
+                CompletedPart::builder()
+                    .part_number(number)
+                    .set_e_tag(etag.map(str::to_owned))
+                    .build(),
+            )
+        })
+        .buffer_unordered(wire.concurrency())
+        .try_collect()
+        .await?;
+    copied.sort_by_key(CompletedPart::part_number);
+    wire.client()
+        .await
+        .complete_multipart_upload()
+        .bucket(&target.bucket)
+        .key(&target.key)
+        .upload_id(upload_id)
+        .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(copied)).build())
+        .send()
+        .await
+        .map_err(SyncError::s3("CompleteMultipartUpload"))?;
+    Ok(())
+}
+
+/// Copies the file at `source` to `target`, whose directory exists.
+pub(super) async fn on_disk(
+    rules: &Rules,
+    source: PathBuf,
+    target: PathBuf,
+) -> Result<Outcome, SyncError> {
+    let (force, size_only) = (rules.force, rules.size_only);
+    let directory = rules.partial_directory.clone();
+    blocking(move || {
+        let before = fs::metadata(&source).map_err(SyncError::file("look at", &source))?;
+        let bytes = before.len();
+        if !force && is_copied(&source, &before, &target, size_only)? {
+            return Ok(Outcome::Skipped { bytes });
+        }
+        let directory =
+            directory.or_else(|| target.parent().map(Path::to_owned)).unwrap_or_default();
+        let partial = Partial::create(&directory, &target)?;
+        let mut from = File::open(&source).map_err(SyncError::file("read", &source))?;
+        let found = io::copy(&mut from, &mut partial.file())
+            .map_err(SyncError::file("write", partial.path()))?;
+        let after = fs::metadata(&source).map_err(SyncError::file("look at", &source))?;
+        if found != bytes || after.modified().ok() != before.modified().ok() {
+            return Err(SyncError::Changed);
+        }
+        partial.publish(&target)?;
+        Ok(Outcome::Transferred { bytes })
+    })
+    .await
+}
+
+fn is_copied(
+    source: &Path,
+    before: &fs::Metadata,
+    target: &Path,
+    size_only: bool,
+) -> Result<bool, SyncError> {
+    let Ok(there) = fs::symlink_metadata(target) else { return Ok(false) };
+    let not_older = there.modified().ok() >= before.modified().ok();
+    if !there.is_file() || there.len() != before.len() || !not_older {
+        return Ok(false);
+    }
+    if size_only {
+        return Ok(true);
+    }
+    let read = || -> io::Result<bool> { same_bytes(File::open(source)?, File::open(target)?) };
+    read().map_err(SyncError::file("read", target))
+}
+
+fn same_bytes(one: File, other: File) -> io::Result<bool> {
+    use std::io::{BufRead, BufReader};
+    let (mut one, mut other) =
+        (BufReader::with_capacity(1 << 18, one), BufReader::with_capacity(1 << 18, other));
+    loop {
+        let (here, there) = (one.fill_buf()?, other.fill_buf()?);
+        let length = here.len().min(there.len());
+        if length == 0 {
+            return Ok(here.is_empty() && there.is_empty());
+        }
+        if here[..length] != there[..length] {
+            return Ok(false);
+        }
+        one.consume(length);
+        other.consume(length);
+    }
+}

@@ -1,0 +1,105 @@
+//! What to do, as the command line names it: a JSON document given inline, on standard input, in
+//! a file or in S3.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error::SyncError;
+use super::location::{Location, LocationError};
+use super::worker::Worker;
+use crate::plan::data_sync::DataSyncRequest;
+
+/// A document that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// A reference that names nothing.
+    #[error("cannot tell where the document is")]
+    Location(#[from] LocationError),
+    /// A document in S3.
+    #[error("cannot read the document {path}")]
+    Object {
+        /// Where it is.
+        path: String,
+        /// Why.
+        source: SyncError,
+    },
+    /// A document on this machine.
+    #[error("cannot read the document {}", path.display())]
+    File {
+        /// The file, `-` for standard input.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A document of another shape.
+    #[error("the document is not what is asked for")]
+    Shape(#[from] serde_json::Error),
+}
+
+/// Several requests, as the reference's batches have them.
+#[derive(Debug, Default, Deserialize)]
+pub struct Batch {
+    /// The requests.
+    pub requests: Vec<DataSyncRequest>,
+    /// Whether requests that fail leave the whole a success.
+    #[serde(default)]
+    pub allow_partial_failure: bool,
+}
+
+/// Reads the document that `reference` names: JSON itself, `-` for standard input, an `s3://`
+/// path, or a file's path.
+pub async fn load<T: DeserializeOwned>(
+    worker: &Worker,
+    reference: &str,
+) -> Result<T, DocumentError> {
+    let text = reference.trim_start();
+    if text.starts_with(['{', '[']) {
+        return Ok(serde_json::from_str(text)?);
+    }
+    if reference == "-" {
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().read_to_end(&mut bytes);
+        read.map_err(|source| DocumentError::File { path: PathBuf::from("-"), source })?;
+        return Ok(serde_json::from_slice(&bytes)?);
+    }
+    match Location::parse(reference, worker.mounts())? {
+        Location::Local(path) => match tokio::fs::read(&path).await {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+            Err(source) => Err(DocumentError::File { path, source }),
+        },
+        Location::S3(path) => {
+            let fail = |source| DocumentError::Object { path: path.to_string(), source };
+            let client = worker.client().await;
+            let answer = client.get_object().bucket(&path.bucket).key(&path.key).send().await;
+            let answer = answer.map_err(SyncError::s3("GetObject")).map_err(fail)?;
+            let body = answer.body.collect().await;
+            let body = body.map_err(|error| fail(SyncError::Body(Box::new(error))))?;
+            Ok(serde_json::from_slice(&body.into_bytes())?)
+        }
+    }
+}
+
+/// Reads the requests that `reference` names: one, a list, or a batch whose list may lie in S3.
+pub async fn load_requests(worker: &Worker, reference: &str) -> Result<Batch, DocumentError> {
+    let mut document: Value = load(worker, reference).await?;
+    if document.is_array() {
+        let requests = serde_json::from_value(document)?;
+        return Ok(Batch { requests, allow_partial_failure: false });
+    }
+    match document.get("requests") {
+        None => {
+            let requests = vec![serde_json::from_value(document)?];
+            return Ok(Batch { requests, allow_partial_failure: false });
+        }
+        Some(Value::String(elsewhere)) => {
+            let elsewhere = elsewhere.clone();
+            document["requests"] = load(worker, &elsewhere).await?;
+        }
+        Some(_) => {}
+    }
+    Ok(serde_json::from_value(document)?)
+}

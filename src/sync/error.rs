@@ -1,0 +1,178 @@
+//! Why one path could not be transferred or removed.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use serde::Serialize;
+
+use super::location::LocationError;
+
+/// A path and the reason it failed, as the result tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The path as the user knows it: `s3://…` or a local path.
+    pub path: String,
+    /// What went wrong, with its causes.
+    pub reason: String,
+}
+
+impl Failure {
+    /// Tells `error` with its causes, about `path`.
+    pub fn new(path: impl fmt::Display, error: &dyn Error) -> Self {
+        let mut reason = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !reason.ends_with(&text) {
+                reason.push_str(": ");
+                reason.push_str(&text);
+            }
+            cause = error.source();
+        }
+        Self { path: path.to_string(), reason }
+    }
+}
+
+/// What can go wrong with one path.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The path itself.
+    #[error("cannot tell where it is")]
+    Location(#[from] LocationError),
+    /// A call to S3, after its retries.
+    #[error("{operation} failed")]
+    S3 {
+        /// S3's name of the call.
+        operation: &'static str,
+        /// S3's code, such as `NoSuchKey`, or none when it could not be reached.
+        code: Option<String>,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The bytes of an object ended early or were broken.
+    #[error("cannot read the body")]
+    Body(#[source] Box<dyn Error + Send + Sync>),
+    /// Fewer or more bytes than announced.
+    #[error("{found} bytes arrived where {expected} were announced")]
+    Size {
+        /// Bytes announced.
+        expected: u64,
+        /// Bytes that arrived.
+        found: u64,
+    },
+    /// The bytes are not those S3 has.
+    #[error("the {algorithm} of what arrived is not that of the object")]
+    Checksum {
+        /// The checksum that differs.
+        algorithm: &'static str,
+    },
+    /// The source became another while it was read.
+    #[error("it changed while it was being transferred")]
+    Changed,
+    /// A file operation.
+    #[error("cannot {operation} {}", path.display())]
+    File {
+        /// What was tried, such as `write`.
+        operation: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The source does not exist.
+    #[error("it does not exist")]
+    Missing,
+    /// A source that is both.
+    #[error("it is both an object and a folder; end it in `/` to name the folder")]
+    ObjectAndFolder,
+    /// Filters that leave nothing.
+    #[error("none of its files matches the filters")]
+    NothingMatches,
+    /// A key that no file below the destination can have.
+    #[error("its key would leave the destination or cannot be a file's name")]
+    Unplaceable,
+    /// A symbolic link below the destination or source that leads out of it.
+    #[error("a symbolic link leads out of {}", .0.display())]
+    LeadsOut(PathBuf),
+    /// A name S3 has no key for.
+    #[error("its name is not UTF-8, which S3 keys must be")]
+    NotUtf8,
+    /// A pipe, socket or device.
+    #[error("it is neither a file nor a directory")]
+    NotAFile,
+    /// A folder's placeholder that holds data.
+    #[error("its key ends in `/` but it holds data")]
+    FilledPlaceholder,
+    /// A filter that does not compile.
+    #[error("the pattern `{pattern}` is no regular expression")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// Why.
+        source: Box<fancy_regex::Error>,
+    },
+    /// `source_path_prefix` is not what the source starts with.
+    #[error("the source does not start with its source_path_prefix `{0}`")]
+    Prefix(String),
+    /// Another worker holds the destination.
+    #[error("another worker held the lock {} for {}s", path.display(), timeout.as_secs())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// How long it was tried.
+        timeout: Duration,
+    },
+    /// A removal that would take more than a demand's own.
+    #[error("it is a whole bucket, a mount or above one, which is never removed")]
+    TooWide,
+    /// A removal that would take what this step delivered.
+    #[error("it holds what this step has just delivered")]
+    Delivered,
+    /// A task of this process ended without an answer.
+    #[error("the transfer was cut off")]
+    CutOff(#[source] tokio::task::JoinError),
+}
+
+impl SyncError {
+    /// Wraps a failed call.
+    pub(super) fn s3<E>(operation: &'static str) -> impl FnOnce(SdkError<E>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        move |error| {
+            let code = error.code().map(str::to_owned);
+            let status = error.raw_response().map(|response| response.status().as_u16());
+            if status == Some(412) {
+                return Self::Changed;
+            }
+            let code = code.or_else(|| (status == Some(404)).then(|| "NotFound".to_owned()));
+            Self::S3 { operation, code, source: Box::new(error) }
+        }
+    }
+
+    /// Wraps a failed file operation.
+    pub(super) fn file(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { operation, path: path.to_owned(), source }
+    }
+
+    /// Whether S3 says that there is no such object.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::S3 { code: Some(code), .. } if code == "NotFound" || code == "NoSuchKey")
+    }
+
+    /// Whether the same transfer may succeed when tried again: what broke was on the wire.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Body(_) | Self::Size { .. } | Self::Checksum { .. })
+    }
+}
+
+/// Runs file work where it may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SyncError> + Send + 'static,
+) -> Result<T, SyncError> {
+    tokio::task::spawn_blocking(work).await.map_err(SyncError::CutOff)?
+}

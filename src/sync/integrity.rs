@@ -1,0 +1,199 @@
+//! Whether a file holds the bytes S3 says an object has.
+//!
+//! S3 gives a checksum of the whole object where the uploader chose one
+//! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>); else
+//! the `ETag` is an MD5 of the whole, or of the parts' MD5s, unless KMS encrypts the object.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
+use aws_smithy_checksums::ChecksumAlgorithm;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use md5::{Digest, Md5};
+
+use super::error::SyncError;
+use super::location::S3Path;
+
+/// Bytes read from a file at a time.
+const CHUNK: usize = 1 << 20;
+
+/// What a file with the object's bytes must answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fingerprint {
+    /// A checksum of the whole, base64.
+    Whole(ChecksumAlgorithm, String),
+    /// The MD5 of the whole, hex.
+    Md5(String),
+    /// The MD5 of the MD5s of parts of this many bytes, hex, then `-` and their number.
+    Parts(String, u64),
+}
+
+impl Fingerprint {
+    /// The name a failure gives it.
+    pub fn algorithm(&self) -> &'static str {
+        match self {
+            Self::Whole(algorithm, _) => algorithm.as_str(),
+            Self::Md5(_) | Self::Parts(..) => "md5",
+        }
+    }
+
+    /// Whether the file at `path` has it.
+    pub fn matches_file(&self, path: &Path) -> io::Result<bool> {
+        let mut file = File::open(path)?;
+        Ok(match self {
+            Self::Whole(algorithm, expected) => {
+                let mut hash = algorithm.into_impl();
+                read(&mut file, |bytes| hash.update(bytes))?;
+                BASE64_STANDARD.encode(hash.finalize()) == *expected
+            }
+            Self::Md5(expected) => {
+                let mut hash = Md5::new();
+                read(&mut file, |bytes| hash.update(bytes))?;
+                hex(&hash.finalize()) == *expected
+            }
+            Self::Parts(expected, size) => {
+                let (mut all, mut parts) = (Md5::new(), 0);
+                loop {
+                    let mut hash = Md5::new();
+                    if read(&mut (&mut file).take(*size), |bytes| hash.update(bytes))? == 0 {
+                        break;
+                    }
+                    all.update(hash.finalize());
+                    parts += 1;
+                }
+                format!("{}-{parts}", hex(&all.finalize())) == *expected
+            }
+        })
+    }
+}
+
+/// What an answer of S3 says about an object's bytes.
+struct Told<'a> {
+    checksums: [(ChecksumAlgorithm, Option<&'a str>); 5],
+    etag: Option<&'a str>,
+    encryption: Option<&'a ServerSideEncryption>,
+    customer_key: bool,
+}
+
+impl Told<'_> {
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        let whole = self.checksums.iter().find_map(|(algorithm, value)| {
+            // A checksum of checksums ends in the number of parts.
+            let value = value.filter(|value| !value.contains('-'))?;
+            Some(Fingerprint::Whole(*algorithm, value.to_owned()))
+        });
+        whole.or_else(|| self.md5_etag().filter(|etag| etag.len() == 32).map(Fingerprint::Md5))
+    }
+
+    /// The `ETag`, where it is made of MD5s.
+    fn md5_etag(&self) -> Option<String> {
+        let opaque = self.customer_key
+            || self
+                .encryption
+                .is_some_and(|encryption| *encryption != ServerSideEncryption::Aes256);
+        let etag = self.etag?.trim_matches('"');
+        let md5 = etag.split('-').next()?;
+        let is_md5 = md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (is_md5 && !opaque).then(|| etag.to_owned())
+    }
+}
+
+macro_rules! told {
+    ($answer:expr) => {
+        Told {
+            checksums: [
+                (ChecksumAlgorithm::Crc64Nvme, $answer.checksum_crc64_nvme()),
+                (ChecksumAlgorithm::Crc32c, $answer.checksum_crc32_c()),
+                (ChecksumAlgorithm::Crc32, $answer.checksum_crc32()),
+                (ChecksumAlgorithm::Sha256, $answer.checksum_sha256()),
+                (ChecksumAlgorithm::Sha1, $answer.checksum_sha1()),
+            ],
+            etag: $answer.e_tag(),
+            encryption: $answer.server_side_encryption(),
+            customer_key: $answer.sse_customer_algorithm().is_some(),
+        }
+    };
+}
+
+/// The fingerprint a whole object's answer carries, where the SDK does not hold the body against
+/// it itself, as it does with checksums.
+pub(super) fn of_answer(answer: &GetObjectOutput) -> Option<Fingerprint> {
+    told!(answer).fingerprint().filter(|fingerprint| !matches!(fingerprint, Fingerprint::Whole(..)))
+}
+
+/// The fingerprint of an object whose `head` is known, or none where S3 gives nothing to compare.
+/// Asks for the size of the parts where only their MD5s are known.
+pub(super) async fn of_head(
+    client: &Client,
+    path: &S3Path,
+    head: &HeadObjectOutput,
+) -> Result<Option<Fingerprint>, SyncError> {
+    let told = told!(head);
+    if let Some(fingerprint) = told.fingerprint() {
+        return Ok(Some(fingerprint));
+    }
+    let Some(etag) = told.md5_etag() else { return Ok(None) };
+    let first = client
+        .head_object()
+        .bucket(&path.bucket)
+        .key(&path.key)
+        .if_match(head.e_tag().unwrap_or_default())
+        .part_number(1)
+        .send()
+        .await
+        .map_err(SyncError::s3("HeadObject"))?;
+    let size = first.content_length().and_then(|size| u64::try_from(size).ok());
+    let counted = first.parts_count().is_some_and(|parts| etag.ends_with(&format!("-{parts}")));
+    Ok(size.filter(|size| counted && *size > 0).map(|size| Fingerprint::Parts(etag, size)))
+}
+
+/// What S3 knows of an object, checksums included; none where there is no such object.
+pub(super) async fn head(
+    client: &Client,
+    path: &S3Path,
+) -> Result<Option<HeadObjectOutput>, SyncError> {
+    let answer = client
+        .head_object()
+        .bucket(&path.bucket)
+        .key(&path.key)
+        .checksum_mode(ChecksumMode::Enabled)
+        .send()
+        .await
+        .map_err(SyncError::s3("HeadObject"));
+    match answer {
+        Ok(head) => Ok(Some(head)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn read(file: &mut impl Read, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut buffer = vec![0; CHUNK];
+    let mut total = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(total),
+            Ok(read) => {
+                take(&buffer[..read]);
+                total += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,150 @@
+//! Where data lies: an S3 path or a local one, and how EFS URIs become local paths.
+
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use crate::plan::submission::Mount;
+
+/// A path as a request names it, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// `s3://bucket/key`.
+    S3(S3Path),
+    /// An absolute path, or one relative to the current directory.
+    Local(PathBuf),
+}
+
+/// A bucket and a key, which may be empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Path {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The key, byte for byte.
+    pub key: String,
+}
+
+/// A path that names no location.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LocationError {
+    /// Neither a bucket nor a path.
+    #[error("`{0}` is no S3 path: it needs the form s3://bucket/key")]
+    NoBucket(String),
+    /// An EFS URI without its two parts.
+    #[error("`{0}` is no EFS path: it needs the form fs-…:/path")]
+    NoEfsPath(String),
+    /// No mount has this file system and a directory above the path.
+    #[error("`{0}` lies on no mounted file system")]
+    NotMounted(String),
+    /// A path that could leave the directory it is under.
+    #[error("`{0}` has a `..` in it")]
+    Escapes(String),
+    /// Nothing.
+    #[error("a path is empty")]
+    Empty,
+}
+
+impl Location {
+    /// Reads `s3://bucket/key`, `fs-…:/path`, `efs://fs-…:/path`, `file:///path` or a path.
+    pub fn parse(text: &str, mounts: &[Mount]) -> Result<Self, LocationError> {
+        if let Some(rest) = text.strip_prefix("s3://") {
+            let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+            if bucket.is_empty() {
+                return Err(LocationError::NoBucket(text.to_owned()));
+            }
+            return Ok(Self::S3(S3Path { bucket: bucket.to_owned(), key: key.to_owned() }));
+        }
+        let uri = text.strip_prefix("efs://");
+        if uri.is_some() || text.starts_with("fs-") && text.contains(":/") {
+            let (file_system, path) = uri
+                .unwrap_or(text)
+                .split_once(':')
+                .ok_or_else(|| LocationError::NoEfsPath(text.to_owned()))?;
+            return resolve_efs(text, file_system, path, mounts).map(Self::Local);
+        }
+        let path = text.strip_prefix("file://").unwrap_or(text);
+        if path.is_empty() {
+            return Err(LocationError::Empty);
+        }
+        if escapes(path) {
+            return Err(LocationError::Escapes(text.to_owned()));
+        }
+        Ok(Self::Local(PathBuf::from(path)))
+    }
+
+    /// Whether `other` is this location or lies below it, by whole segments.
+    pub fn contains(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::S3(above), Self::S3(below)) => above.contains(below),
+            (Self::Local(above), Self::Local(below)) => below.starts_with(above),
+            _ => false,
+        }
+    }
+}
+
+impl S3Path {
+    /// Whether the key says that it is a folder's.
+    pub fn is_folder(&self) -> bool {
+        self.key.is_empty() || self.key.ends_with('/')
+    }
+
+    /// The key that all objects of this folder start with; empty for the whole bucket.
+    pub fn folder_key(&self) -> String {
+        if self.is_folder() { self.key.clone() } else { format!("{}/", self.key) }
+    }
+
+    /// The same bucket with another key.
+    #[must_use]
+    pub fn with_key(&self, key: impl Into<String>) -> Self {
+        Self { bucket: self.bucket.clone(), key: key.into() }
+    }
+
+    fn contains(&self, other: &Self) -> bool {
+        self.bucket == other.bucket
+            && (self.key.trim_end_matches('/') == other.key
+                || other.key.starts_with(&self.folder_key()))
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::S3(path) => path.fmt(f),
+            Self::Local(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for S3Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+fn escapes(path: &str) -> bool {
+    Path::new(path).components().any(|component| component == Component::ParentDir)
+}
+
+/// The mount whose directory on the file system is nearest above `path`, then the rest below its
+/// mount point.
+fn resolve_efs(
+    text: &str,
+    file_system: &str,
+    path: &str,
+    mounts: &[Mount],
+) -> Result<PathBuf, LocationError> {
+    if escapes(path) {
+        return Err(LocationError::Escapes(text.to_owned()));
+    }
+    let path = Path::new("/").join(path.trim_start_matches('/'));
+    mounts
+        .iter()
+        .filter(|mount| mount.file_system == file_system)
+        .filter_map(|mount| {
+            let root = Path::new("/").join(mount.access_point_path.trim_start_matches('/'));
+            let rest = path.strip_prefix(&root).ok()?;
+            Some((root.components().count(), Path::new(&mount.mount_point).join(rest)))
+        })
+        .max_by_key(|(depth, _)| *depth)
+        .map(|(_, path)| path)
+        .ok_or_else(|| LocationError::NotMounted(text.to_owned()))
+}

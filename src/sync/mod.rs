@@ -1,0 +1,43 @@
+//! The data-sync engine the worker runs in a step's job: transfers between S3 and directories,
+//! then removals (design §8, §6.7).
+//!
+//! | file | subject |
+//! |---|---|
+//! | `worker` | a step's task, its order and its repetition |
+//! | `request` | one data-sync request |
+//! | `source`, `filter`, `location` | what is to be transferred, and where it lies |
+//! | `download`, `upload`, `copy` | one file's way |
+//! | `wire`, `integrity` | how S3 is called and believed |
+//! | `partial`, `placing`, `lock` | files under way, where they may go, one writer |
+//! | `mirror`, `removal`, `journal` | what is removed, and what is known of it |
+//! | `env_file`, `document`, `outcome`, `progress` | the env file; what comes in and goes out |
+
+mod copy;
+mod document;
+mod download;
+mod env_file;
+mod error;
+mod filter;
+mod integrity;
+mod journal;
+mod location;
+mod lock;
+mod mirror;
+mod outcome;
+mod partial;
+mod placing;
+mod progress;
+mod removal;
+mod request;
+mod source;
+mod upload;
+mod wire;
+mod worker;
+
+pub use document::{Batch, DocumentError, load, load_requests};
+pub use error::{Failure, SyncError};
+pub use journal::NAME as JOURNAL_NAME;
+pub use location::{Location, LocationError, S3Path};
+pub use outcome::Report;
+pub use progress::{Progress, Shown, show};
+pub use worker::{LOCK_TIMEOUT, Worker};

@@ -1,0 +1,99 @@
+//! A file under way: written beside its final name, then renamed over it, so that no wrong file
+//! ever has that name.
+//!
+//! The name under way follows from the final one. A worker that was killed leaves it behind, and
+//! the next run takes it up instead of littering. Workers that write the same file at once are
+//! told apart by a lock on the file under way.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::error::SyncError;
+
+const PREFIX: &str = ".demand-";
+const SUFFIX: &str = ".part";
+
+/// A file that has not its final name yet; removed when dropped.
+#[derive(Debug)]
+pub(super) struct Partial {
+    file: File,
+    path: PathBuf,
+    published: bool,
+}
+
+impl Partial {
+    /// Opens an empty one for `target`, in `directory`, which is on the same file system.
+    pub fn create(directory: &Path, target: &Path) -> Result<Self, SyncError> {
+        let digest = Sha256::digest(target.as_os_str().as_bytes());
+        let id = u64::from_be_bytes(std::array::from_fn(|index| digest[index]));
+        let path = directory.join(format!("{PREFIX}{id:016x}{SUFFIX}"));
+        if let Some(file) = take(&path).map_err(SyncError::file("create", &path))? {
+            return Ok(Self { file, path, published: false });
+        }
+        let own = format!("{PREFIX}{id:016x}-{}{SUFFIX}", Uuid::new_v4().simple());
+        let path = directory.join(own);
+        let file = File::create_new(&path).map_err(SyncError::file("create", &path))?;
+        Ok(Self { file, path, published: false })
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Where it lies meanwhile.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives it its final name, replacing what had it.
+    pub fn publish(mut self, target: &Path) -> Result<(), SyncError> {
+        if !cfg!(target_os = "linux") {
+            // Elsewhere no single call makes all files of a step durable at its end.
+            self.file.sync_all().map_err(SyncError::file("sync", &self.path))?;
+        }
+        fs::rename(&self.path, target).map_err(SyncError::file("create", target))?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.published
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove a partial file");
+        }
+    }
+}
+
+/// Whether a file of this name is one under way, of this worker or of one that was killed.
+pub(super) fn is_partial(name: &[u8]) -> bool {
+    name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
+}
+
+/// Opens and empties the file at `path`, unless another worker is writing it.
+fn take(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(None);
+    }
+    // Its writer may have published it between our opening and our locking: then it is ours to
+    // leave alone.
+    let opened = file.metadata()?;
+    let ours = fs::symlink_metadata(path)
+        .is_ok_and(|named| named.ino() == opened.ino() && named.dev() == opened.dev());
+    if !ours {
+        return Ok(None);
+    }
+    file.set_len(0)?;
+    Ok(Some(file))
+}

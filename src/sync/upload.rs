@@ -1,0 +1,218 @@
+//! A file becomes an object: in one call or in parts, each with a checksum that S3 verifies.
+
+use std::fs::{self, Metadata};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_sdk_s3::primitives::{ByteStream, Length};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::download::has;
+use super::error::{SyncError, blocking};
+use super::integrity;
+use super::location::S3Path;
+use super::outcome::Outcome;
+use super::request::Rules;
+use super::source::time;
+use super::wire::{IN_PARTS_FROM, Part, Wire, parts};
+
+/// Files up to this size are sent from memory, so that what S3 gets is one reading of them.
+const FROM_MEMORY: u64 = 1 << 20;
+/// Bytes read from a larger file at a time.
+const READ: usize = 1 << 18;
+
+/// Takes the file at `source` to `target`. `look` is false where the destination is known to be
+/// empty, so that there is nothing to skip.
+pub(super) async fn upload(
+    wire: &Wire,
+    rules: &Rules,
+    source: &Path,
+    target: &S3Path,
+    look: bool,
+) -> Result<Outcome, SyncError> {
+    let before = fs::metadata(source).map_err(SyncError::file("look at", source))?;
+    let bytes = before.len();
+    if look && !rules.force && is_there(wire, rules, source, &before, target).await? {
+        return Ok(Outcome::Skipped { bytes });
+    }
+    if bytes < IN_PARTS_FROM {
+        whole(wire, source, bytes, target).await?;
+    } else {
+        in_parts(wire, source, &before, target).await?;
+    }
+    wire.progress.add_bytes(bytes);
+    Ok(Outcome::Transferred { bytes })
+}
+
+/// Whether the destination has the same size, is not older and, unless `size_only`, has the same
+/// bytes. S3 tells times to the second.
+async fn is_there(
+    wire: &Wire,
+    rules: &Rules,
+    source: &Path,
+    file: &Metadata,
+    target: &S3Path,
+) -> Result<bool, SyncError> {
+    let fingerprint = {
+        let _permit = wire.permit().await;
+        let Some(head) = integrity::head(&wire.client().await, target).await? else {
+            return Ok(false);
+        };
+        let same_size = head.content_length().and_then(|size| u64::try_from(size).ok());
+        let modified = file.modified().map_err(SyncError::file("look at", source))?;
+        if same_size != Some(file.len()) || time(head.last_modified()) < to_second(modified) {
+            return Ok(false);
+        }
+        if rules.size_only {
+            return Ok(true);
+        }
+        integrity::of_head(&wire.client().await, target, &head).await?
+    };
+    match fingerprint {
+        Some(fingerprint) => has(fingerprint, source.to_owned()).await,
+        None => Ok(true),
+    }
+}
+
+fn to_second(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + std::time::Duration::from_secs(since.as_secs())
+}
+
+async fn whole(wire: &Wire, source: &Path, bytes: u64, target: &S3Path) -> Result<(), SyncError> {
+    let _permit = wire.permit().await;
+    let before = fs::metadata(source).map_err(SyncError::file("look at", source))?;
+    let body = if bytes <= FROM_MEMORY {
+        let path = source.to_owned();
+        let read = move || fs::read(&path).map_err(SyncError::file("read", &path));
+        ByteStream::from(blocking(read).await?)
+    } else {
+        part_body(source, &(0..bytes)).await?
+    };
+    wire.client()
+        .await
+        .put_object()
+        .bucket(&target.bucket)
+        .key(&target.key)
+        .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+        .body(body)
+        .send()
+        .await
+        .map_err(SyncError::s3("PutObject"))?;
+    unchanged(source, &before)
+}
+
+/// Uploads parts; an upload that fails leaves no object and no parts that S3 would charge for.
+async fn in_parts(
+    wire: &Wire,
+    source: &Path,
+    before: &Metadata,
+    target: &S3Path,
+) -> Result<(), SyncError> {
+    let created = wire
+        .client()
+        .await
+        .create_multipart_upload()
+        .bucket(&target.bucket)
+        .key(&target.key)
+        .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+        .checksum_type(ChecksumType::FullObject)
+        .send()
+        .await
+        .map_err(SyncError::s3("CreateMultipartUpload"))?;
+    let upload_id = created.upload_id().unwrap_or_default();
+    let uploaded = send_parts(wire, source, before, target, upload_id).await;
+    if uploaded.is_err() {
+        let aborted = wire
+            .client()
+            .await
+            .abort_multipart_upload()
+            .bucket(&target.bucket)
+            .key(&target.key)
+            .upload_id(upload_id)
+            .send()
+            .await;
+        if let Err(error) = aborted {
+            tracing::warn!(target = %target, error = %error, "cannot abort a multipart upload");
+        }
+    }
+    uploaded
+}
+
+async fn send_parts(
+    wire: &Wire,
+    source: &Path,
+    before: &Metadata,
+    target: &S3Path,
+    upload_id: &str,
+) -> Result<(), SyncError> {
+    let numbered = (1..).zip(parts(before.len(), 0));
+    let mut sent: Vec<CompletedPart> = stream::iter(numbered)
+        .map(|(number, part)| send_part(wire, source, target, upload_id, number, part))
+        .buffer_unordered(wire.concurrency())
+        .try_collect()
+        .await?;
+    sent.sort_by_key(CompletedPart::part_number);
+    unchanged(source, before)?;
+    wire.client()
+        .await
+        .complete_multipart_upload()
+        .bucket(&target.bucket)
+        .key(&target.key)
+        .upload_id(upload_id)
+        .checksum_type(ChecksumType::FullObject)
+        .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(sent)).build())
+        .send()
+        .await
+        .map_err(SyncError::s3("CompleteMultipartUpload"))?;
+    Ok(())
+}
+
+async fn send_part(
+    wire: &Wire,
+    source: &Path,
+    target: &S3Path,
+    upload_id: &str,
+    number: i32,
+    part: Part,
+) -> Result<CompletedPart, SyncError> {
+    let _permit = wire.permit().await;
+    let sent = wire
+        .client()
+        .await
+        .upload_part()
+        .bucket(&target.bucket)
+        .key(&target.key)
+        .upload_id(upload_id)
+        .part_number(number)
+        .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+        .body(part_body(source, &part).await?)
+        .send()
+        .await
+        .map_err(SyncError::s3("UploadPart"))?;
+    Ok(CompletedPart::builder()
+        .part_number(number)
+        .set_e_tag(sent.e_tag().map(str::to_owned))
+        .set_checksum_crc64_nvme(sent.checksum_crc64_nvme().map(str::to_owned))
+        .build())
+}
+
+/// A range of the file as a body that can be sent again.
+async fn part_body(source: &Path, part: &Part) -> Result<ByteStream, SyncError> {
+    ByteStream::read_from()
+        .path(source)
+        .offset(part.start)
+        .length(Length::Exact(part.end - part.start))
+        .buffer_size(READ)
+        .build()
+        .await
+        .map_err(|error| SyncError::file("read", source)(std::io::Error::other(error)))
+}
+
+/// A file that was written to meanwhile may have been read half old, half new.
+fn unchanged(source: &Path, before: &Metadata) -> Result<(), SyncError> {
+    let after = fs::metadata(source).map_err(SyncError::file("look at", source))?;
+    let same_time = after.modified().ok() == before.modified().ok();
+    if same_time && after.len() == before.len() { Ok(()) } else { Err(SyncError::Changed) }
+}

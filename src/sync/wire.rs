@@ -1,0 +1,92 @@
+//! How S3 is called: the client with the bounds all transfers of a request share, the sizes of
+//! parts, and trying again what broke on the wire.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::time::sleep;
+
+use super::error::SyncError;
+use super::progress::Progress;
+use crate::aws;
+
+/// From this size on an object is transferred in parts.
+pub(super) const IN_PARTS_FROM: u64 = 16 << 20;
+/// S3's limit of parts in an upload.
+const MOST_PARTS: u64 = 10_000;
+const PART: u64 = 8 << 20;
+const MIB: u64 = 1 << 20;
+/// Tries of one body, the first included; the calls themselves are tried again by the SDK.
+const ATTEMPTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The S3 client, made when it is first needed: a run between directories needs no AWS.
+#[derive(Debug, Default)]
+pub(super) struct LazyClient(OnceCell<Client>);
+
+impl LazyClient {
+    pub async fn get(&self) -> Client {
+        self.0.get_or_init(|| async { aws::s3(&aws::config().await) }).await.clone()
+    }
+}
+
+/// The client and what bounds its use.
+#[derive(Debug, Clone)]
+pub(super) struct Wire {
+    client: Arc<LazyClient>,
+    /// One permit a call that carries bytes, across objects and parts.
+    permits: Arc<Semaphore>,
+    concurrency: usize,
+    pub progress: Arc<Progress>,
+}
+
+impl Wire {
+    pub fn new(client: Arc<LazyClient>, concurrency: usize, progress: Arc<Progress>) -> Self {
+        Self { client, permits: Arc::new(Semaphore::new(concurrency)), concurrency, progress }
+    }
+
+    /// The client.
+    pub async fn client(&self) -> Client {
+        self.client.get().await
+    }
+
+    /// How many calls may carry bytes at once.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    /// Waits until one more call may carry bytes.
+    pub async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.permits.acquire().await.ok()
+    }
+}
+
+/// A range of bytes, the end excluded.
+pub(super) type Part = std::ops::Range<u64>;
+
+/// Cuts `size` bytes into parts, whole mebibytes but for the last, at most as many as S3 takes.
+pub(super) fn parts(size: u64, smallest: u64) -> impl Iterator<Item = Part> {
+    let part = size.div_ceil(MOST_PARTS).div_ceil(MIB).saturating_mul(MIB).max(smallest).max(PART);
+    (0..size.div_ceil(part)).map(move |index| index * part..size.min((index + 1) * part))
+}
+
+/// Tries `transfer` until it succeeds, or fails in a way that trying again cannot mend.
+pub(super) async fn persist<T, F: Future<Output = Result<T, SyncError>>>(
+    mut transfer: impl FnMut() -> F,
+) -> Result<T, SyncError> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..ATTEMPTS {
+        match transfer().await {
+            Err(error) if error.is_transient() => {
+                tracing::debug!(%error, "trying a transfer again");
+                sleep(pause).await;
+                pause *= 2;
+            }
+            ended => return ended,
+        }
+    }
+    transfer().await
+}

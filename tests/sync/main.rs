@@ -1,0 +1,16 @@
+//! `demand sync` and `demand remove` as users run them, against the embedded S3 endpoint over
+//! HTTP.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy takes only functions marked as tests for tests, not what they share"
+)]
+
+mod down;
+mod endpoint;
+mod faults;
+mod held;
+mod lab;
+mod task;
+mod trees;
+mod up;
