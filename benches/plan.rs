@@ -1,6 +1,8 @@
 //! How long planning takes: `Demand` to `Plan`, without JSON, for 3 inputs and 2 outputs.
 //! The median is to stay under 100 µs.
 
+#![allow(clippy::expect_used, reason = "a benchmark has nobody to report to")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

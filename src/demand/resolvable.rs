@@ -93,9 +93,10 @@ impl Resolvable {
         format!("{source} @ {destination}")
     }
 
-    /// Whether the string form is wanted and a space in the local path forbids it.
+    /// Whether the local path has whitespace that only a filtered one may have, or a line break.
     pub(crate) fn is_unwritable(&self) -> bool {
-        self.local.contains('\n') || (self.local.contains(is_space) && !self.needs_object())
+        self.local.contains('\n')
+            || (self.local.contains(is_space) && self.filter_config().is_none())
     }
 }
 
@@ -141,6 +142,11 @@ pub(super) fn read_output(
         scalar => super::python::to_str(scalar),
     };
     let (local, remote) = split(&text, at, found)?;
+    if local.starts_with("s3://") {
+        let detail = format!("`{local}` is where an output goes; `local @ {local}` is wanted");
+        found.push(at.fault(Code::InvalidValue, detail));
+        return None;
+    }
     if let Some(remote) = remote {
         return Some(unfiltered(Direction::Output, local, remote));
     }

@@ -21,6 +21,9 @@ pub enum S3PathError {
     /// A bucket name that no bucket can have.
     #[error("`{0}` is no bucket name: 3 to 63 of `A-Z a-z 0-9 . -`, the ends letters or digits")]
     Bucket(String),
+    /// A reference that nothing replaced.
+    #[error("`{0}` still holds `${{`: only references to parameters are replaced")]
+    Placeholder(String),
 }
 
 const SCHEME: &str = "s3://";
@@ -33,6 +36,9 @@ impl S3Path {
         let bucket = rest.split('/').next().unwrap_or_default();
         if !is_bucket(bucket) {
             return Err(S3PathError::Bucket(bucket.to_owned()));
+        }
+        if rest.contains("${") {
+            return Err(S3PathError::Placeholder(text));
         }
         let bucket_end = SCHEME.len() + bucket.len();
         Ok(Self { text, bucket_end })
@@ -53,7 +59,7 @@ impl S3Path {
         self.text[self.bucket_end..].strip_prefix('/').unwrap_or_default()
     }
 
-    /// This path, a slash, and `more`.
+    /// This path, a slash, and `more`, which may hold references yet to be replaced.
     #[must_use]
     pub fn join(&self, more: &str) -> Self {
         let text = collapse_slashes(&format!("{}/{more}", self.text));

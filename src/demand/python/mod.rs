@@ -2,7 +2,7 @@
 //! values, `random.Random(seed).choice`, `pathlib.PurePosixPath`, whitespace and sizes of strings.
 //!
 //! Hashes, names and environment variables of the reference are made of these, so equal answers
-//! need equal text. Everything follows CPython 3.11.
+//! need equal text. Everything follows Python 3.11.
 
 pub mod dumps;
 pub mod number;

@@ -87,7 +87,7 @@ pub fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// `sys.getsizeof` of a plain `str` with this text, on a 64-bit CPython 3.11.
+/// `sys.getsizeof` of a plain `str` with this text, on a 64-bit Python 3.11.
 pub fn size_of_str(text: &str) -> usize {
     let length = text.chars().count();
     match text.chars().max().map_or(0, u32::from) {
