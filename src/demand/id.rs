@@ -58,6 +58,13 @@ impl TryFrom<String> for ExecutionId {
     }
 }
 
+impl From<uuid::Uuid> for ExecutionId {
+    fn from(id: uuid::Uuid) -> Self {
+        // Hyphenated hexadecimal is a safe segment.
+        Self(id.to_string())
+    }
+}
+
 impl From<ExecutionId> for String {
     fn from(id: ExecutionId) -> Self {
         id.0

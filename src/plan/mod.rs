@@ -93,6 +93,16 @@ pub struct Submission {
     pub clean_up: Option<PlannedStep>,
 }
 
+impl Submission {
+    /// The steps, in order, with the names of their jobs in `attempt`.
+    pub fn names(&self, attempt: u32) -> Vec<(Step, String)> {
+        self.steps
+            .iter()
+            .map(|planned| (planned.step, self.job_names.job_name(planned.step, attempt)))
+            .collect()
+    }
+}
+
 /// Plans `demand` on `site`; the same two always give the same plan.
 pub fn plan(demand: &Demand, site: &Site) -> Result<Plan, PlanErrors> {
     let mut faults = demand.unrunnable();

@@ -1,6 +1,6 @@
 //! The site: the facts a plan needs beside the demand.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::catalog::Catalog;
@@ -83,7 +83,7 @@ pub struct PlanPolicy {
 }
 
 /// Who writes env files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnvFileWriter {
     /// Nobody: variables are passed directly.
