@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::demand::fault::{Code, Fault};
 use crate::demand::Faults;
+use crate::demand::fault::{Code, Fault};
 use crate::plan::Plan;
 
 /// The operator's rules; none by default.

@@ -6,9 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use demand_context_manager::config::{
-    Config, ConfigError, ConfigErrors, EnvFileWriter, Flag, LogFormat, Mode,
-};
+use demand_context_manager::config::{Config, ConfigError, ConfigErrors, Flag, LogFormat, Mode};
+use demand_context_manager::plan::site::EnvFileWriter;
 use serde_json::json;
 
 const EXAMPLE: &str = include_str!("../deploy/demand.toml");

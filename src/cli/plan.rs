@@ -15,8 +15,8 @@ use crate::telemetry::chain;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The site: {env_base, region, catalog, plan?, file_system_configurations?,
-    /// context_manager_configuration?} as JSON
+    /// The site as JSON: `{env_base, region, catalog, plan?, file_system_configurations?,
+    /// context_manager_configuration?}`
     #[arg(long, value_name = "SITE.json")]
     site: PathBuf,
     /// Read a request a line, and write an answer a line: a plan, or a problem document
@@ -98,8 +98,8 @@ fn plan_one(request: &[u8], site: &Site) -> Result<crate::plan::Plan, Problem> {
 
 fn read_site(file: &Path) -> Result<Site, PlanError> {
     let name = file.display().to_string();
-    let text = std::fs::read(file)
-        .map_err(|source| PlanError::Read { name: name.clone(), source })?;
+    let text =
+        std::fs::read(file).map_err(|source| PlanError::Read { name: name.clone(), source })?;
     // The first line of a file of cases is a site as well: {"site": {…}}.
     let first = serde_json::Deserializer::from_slice(&text).into_iter::<Value>().next();
     let site = match first {

@@ -148,20 +148,13 @@ fn configuration(arguments: &Arguments) -> Result<Config, StartError> {
         let origins = format!("[{}]", arguments.cors_origin.join(","));
         flags.push(flag("--cors-origin", "http.cors_origins", origins));
     }
-    let config = Config::load(
-        Mode::Local,
-        arguments.config.as_deref(),
-        std::env::vars_os(),
-        &flags,
-    )?;
+    let config =
+        Config::load(Mode::Local, arguments.config.as_deref(), std::env::vars_os(), &flags)?;
     Ok(config)
 }
 
 /// Starts every part of a local service, as tasks of `lifecycle`.
-pub(super) async fn start(
-    config: &Config,
-    lifecycle: &Lifecycle,
-) -> Result<Started, StartError> {
+pub(super) async fn start(config: &Config, lifecycle: &Lifecycle) -> Result<Started, StartError> {
     let data_dir = DataDir::prepare(&config.local.data_dir)?;
     // First of all, since it is what a second service on the same data stumbles over.
     let store = Store::open(&config.store.path).await?;
@@ -225,14 +218,8 @@ fn settings(config: &Config) -> Settings {
     let lifecycle = &config.lifecycle;
     let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     Settings {
-        retention: Retention {
-            failed: signed(lifecycle.failed_retention),
-            ..Retention::default()
-        },
-        timing: Timing {
-            look_up_grace: signed(lifecycle.look_up_grace),
-            ..Timing::default()
-        },
+        retention: Retention { failed: signed(lifecycle.failed_retention), ..Retention::default() },
+        timing: Timing { look_up_grace: signed(lifecycle.look_up_grace), ..Timing::default() },
         observation: Observation {
             min: lifecycle.observe_min,
             max: lifecycle.observe_max,

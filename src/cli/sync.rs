@@ -63,14 +63,13 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
             Err(error) => unusable(&error),
         };
     }
-    let batch = match arguments.transfer() {
-        Some(request) => sync::Batch { requests: vec![request], allow_partial_failure: false },
-        None => {
-            let reference = arguments.source.as_deref().unwrap_or("-");
-            match sync::load_requests(&worker, reference).await {
-                Ok(batch) => batch,
-                Err(error) => return unusable(&error),
-            }
+    let batch = if let Some(request) = arguments.transfer() {
+        sync::Batch { requests: vec![request], allow_partial_failure: false }
+    } else {
+        let reference = arguments.source.as_deref().unwrap_or("-");
+        match sync::load_requests(&worker, reference).await {
+            Ok(batch) => batch,
+            Err(error) => return unusable(&error),
         }
     };
     let _shown = sync::show(worker.progress());

@@ -46,6 +46,20 @@ impl EngineError {
     }
 }
 
+/// A log that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// The engine has no such log.
+    #[error("there is no log stream `{0}`")]
+    UnknownStream(String),
+    /// The cursor was not made for it.
+    #[error("`{0}` is no cursor of this log")]
+    Cursor(String),
+    /// The call failed; it may succeed later.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
 /// Where jobs run.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
@@ -75,7 +89,7 @@ pub trait Engine: Send + Sync + 'static {
         log_stream: &str,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<LogPage, EngineError>;
+    ) -> Result<LogPage, LogsError>;
 
     /// Whether jobs can be submitted at present.
     async fn ready(&self) -> Result<(), EngineError>;

@@ -227,9 +227,7 @@ fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
         return Err(Problem::new(Kind::InvalidQuery, format!("ids takes at most {IDS} ids.")));
     }
     let tag = |tag: String| match tag.split_once('=') {
-        Some((key, value)) => {
-            TagFilter { key: key.to_owned(), value: Some(value.to_owned()) }
-        }
+        Some((key, value)) => TagFilter { key: key.to_owned(), value: Some(value.to_owned()) },
         None => TagFilter { key: tag, value: None },
     };
     Ok(Filter {

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::HOST;
 use tokio::sync::Semaphore;
 
-use super::problem::{Kind, Problem};
 use super::Limits;
+use super::problem::{Kind, Problem};
 
 pub(super) struct Guard {
     limits: Limits,
@@ -23,11 +23,12 @@ impl Guard {
 
     /// The host in `Host` or, in HTTP/1.1's absolute form, in the request's own URI.
     fn knows_host(&self, request: &Request) -> bool {
-        if self.limits.hosts.is_empty() {
+        if self.limits.hosts.iter().any(|host| host == "*") {
             return true;
         }
         let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let Some(authority) = named.or(request.uri().authority().map(|host| host.as_str())) else {
+        let Some(authority) = named.or(request.uri().authority().map(http::uri::Authority::as_str))
+        else {
             return false;
         };
         let host = authority

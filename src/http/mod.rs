@@ -8,10 +8,10 @@ mod demands;
 mod extract;
 mod guard;
 mod health;
-mod openapi;
+pub mod openapi;
 mod problem;
 mod reading;
-mod request;
+pub mod request;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub struct Limits {
     pub time: Duration,
     /// Requests at once, waits included.
     pub concurrency: usize,
-    /// The names the service answers to in `Host`, without port; any when empty.
+    /// The names the service answers to in `Host`, without port; `*` is any.
     pub hosts: Vec<String>,
     /// The origins whose pages may read answers.
     pub cors_origins: Vec<HeaderValue>,
@@ -77,11 +77,7 @@ pub fn router(runs: Runs, limits: Limits, stopping: CancellationToken) -> Router
 }
 
 fn span(request: &http::Request<axum::body::Body>) -> tracing::Span {
-    let id = request
-        .headers()
-        .get(REQUEST_ID)
-        .and_then(|id| id.to_str().ok())
-        .unwrap_or_default();
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     info_span!("request", method = %request.method(), path = %request.uri().path(), request.id = id)
 }
 

@@ -59,7 +59,7 @@ async fn openapi() -> Response {
 
 /// What a body can have wrong.
 #[derive(IntoResponses)]
-pub(super) enum BodyProblems {
+pub enum BodyProblems {
     /// The body is not JSON, or nested too deep
     #[response(status = 400, content_type = "application/problem+json")]
     InvalidJson(#[to_schema] Problem),
@@ -73,7 +73,7 @@ pub(super) enum BodyProblems {
 
 /// What a query can have wrong.
 #[derive(IntoResponses)]
-pub(super) enum QueryProblems {
+pub enum QueryProblems {
     /// A query parameter cannot be understood
     #[response(status = 400, content_type = "application/problem+json")]
     InvalidQuery(#[to_schema] Problem),
@@ -81,7 +81,7 @@ pub(super) enum QueryProblems {
 
 /// What can fail whatever the request.
 #[derive(IntoResponses)]
-pub(super) enum ServiceProblems {
+pub enum ServiceProblems {
     /// The service failed; the request id finds the cause in its log
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(#[to_schema] Problem),

@@ -87,8 +87,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // The document is written where the request is known: see `every_error_is_a_problem`.
         let mut response = status.into_response();
         response.extensions_mut().insert(self);
@@ -232,7 +231,8 @@ pub async fn every_error_is_a_problem(request: Request, next: Next) -> Response 
     let problem = response.extensions_mut().remove::<Problem>();
     let is_error = status.is_client_error() || status.is_server_error();
     // A handler's own document, such as that of readiness, says more than a problem would.
-    let has_document = response.headers().get(CONTENT_TYPE).is_some_and(|t| t == "application/json");
+    let has_document =
+        response.headers().get(CONTENT_TYPE).is_some_and(|t| t == "application/json");
     if !is_error || (problem.is_none() && has_document) {
         return response;
     }

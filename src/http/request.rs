@@ -106,13 +106,13 @@ pub struct ResourceRequirements {
 /// Candidates for the volumes.
 #[derive(ToSchema)]
 pub struct FileSystemConfigurations {
-    /// For inputs shared between demands; one of them is chosen by the execution_id.
+    /// For inputs shared between demands; one of them is chosen by the `execution_id`.
     pub shared: Option<Vec<FileSystemConfiguration>>,
     /// For the working directory.
     pub scratch: Option<Vec<FileSystemConfiguration>>,
     /// For temporary files; beside the working directories without it.
     pub tmp: Option<Vec<FileSystemConfiguration>>,
-    /// How one is chosen: `RANDOM`, seeded with the execution_id.
+    /// How one is chosen: `RANDOM`, seeded with the `execution_id`.
     pub selection_strategy: Option<String>,
 }
 

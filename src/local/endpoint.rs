@@ -54,7 +54,8 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<Endpoint, EndpointError> {
     let kept = read(file)?;
-    let secret = |name| kept.get(name).cloned().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
+    let secret =
+        |name| kept.get(name).cloned().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
     let (access_key_id, secret_access_key) = (secret(ACCESS_KEY_ID), secret(SECRET_ACCESS_KEY));
     let credentials = Credentials {
         access_key_id: access_key_id.clone(),
@@ -99,12 +100,11 @@ fn read(file: &Path) -> Result<IndexMap<String, String>, EndpointError> {
 
 /// Written beside and renamed, so that no reader finds half of it; for its owner only.
 fn write(file: &Path, environment: &IndexMap<String, String>) -> Result<(), EndpointError> {
-    let failed =
-        |source| EndpointError::File { operation: "write", path: file.to_owned(), source };
+    let failed = |source| EndpointError::File { operation: "write", path: file.to_owned(), source };
     let beside = file.with_extension("env.new");
     let mut text = String::from("# The S3 of local mode; `source` this file to use it.\n");
     for (name, value) in environment {
-        text.push_str(&format!("export {name}={value}\n"));
+        text.extend(["export ", name, "=", value, "\n"]);
     }
     std::fs::OpenOptions::new()
         .create(true)

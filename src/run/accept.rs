@@ -5,12 +5,12 @@
 
 use std::cell::Cell;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::Runs;
 use super::state::State;
+use super::transitions::now;
 use crate::demand::{Demand, ExecutionId, Faults};
 use crate::plan::{Plan, plan};
 use crate::store::{NewDemand, Record, StoreError};
@@ -103,9 +103,8 @@ impl Runs {
             None => store.get(demand.execution_id().as_str()).await?,
         };
         let Some(record) = found else { return Ok(None) };
-        let taken = |why| {
-            Err(AcceptError::IdTaken { execution_id: record.execution_id.clone(), why })
-        };
+        let taken =
+            |why| Err(AcceptError::IdTaken { execution_id: record.execution_id.clone(), why });
         if record.submitted_by.as_deref() != sender {
             return taken("is somebody else's demand; choose another execution_id");
         }
@@ -126,7 +125,7 @@ impl Runs {
         idempotency_key: Option<String>,
     ) -> Result<NewDemand, AcceptError> {
         let plan = self.plan_demand(demand)?;
-        let now = Timestamp::now();
+        let now = now();
         let submission = &plan.submission;
         let (state, accepted) =
             State::accepted(submission.names(1), submission.clean_up.is_some(), now);

@@ -25,7 +25,7 @@ use crate::telemetry::chain;
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// The longest wait before a submission that found no room is tried again.
-const LONGEST_DEFERRAL: Duration = Duration::from_secs(60);
+const LONGEST_DEFERRAL: Duration = Duration::from_mins(1);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ActError {

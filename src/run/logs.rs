@@ -2,8 +2,8 @@
 
 use super::Runs;
 use super::step_run::StepRun;
-use crate::engine::EngineError;
 use crate::engine::job::LogLine;
+use crate::engine::{EngineError, LogsError};
 use crate::plan::submission::Step;
 use crate::store::StoreError;
 
@@ -25,6 +25,16 @@ pub enum LogError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl From<LogsError> for LogError {
+    fn from(error: LogsError) -> Self {
+        match error {
+            LogsError::UnknownStream(_) => Self::NoLog,
+            LogsError::Cursor(_) => Self::Cursor,
+            LogsError::Engine(failed) => Self::Engine(failed),
+        }
+    }
 }
 
 /// Lines of a step's log.
@@ -75,10 +85,8 @@ impl Runs {
         let (mut index, mut within) = position(cursor, streams.len())?;
         let mut lines = Vec::new();
         loop {
-            let page = self
-                .engine
-                .logs(streams[index], within.as_deref(), limit - lines.len())
-                .await?;
+            let page =
+                self.engine.logs(streams[index], within.as_deref(), limit - lines.len()).await?;
             let exhausted = page.lines.is_empty();
             lines.extend(page.lines);
             within = Some(page.next_cursor);

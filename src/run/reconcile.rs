@@ -114,9 +114,9 @@ impl Reconciler {
                 () = stopping.cancelled() => {}
                 () = self.actor.transitions.wants_action() => {}
                 Some(report) = reports.recv() => {
-                    settle(&mut active, report);
+                    settle(&mut active, &report);
                     while let Ok(report) = reports.try_recv() {
-                        settle(&mut active, report);
+                        settle(&mut active, &report);
                     }
                 }
                 () = tokio::time::sleep_until(next.into()) => {}
@@ -200,7 +200,7 @@ impl Drop for Report {
     }
 }
 
-fn settle(active: &mut Active<Turn>, report: Done) {
+fn settle(active: &mut Active<Turn>, report: &Done) {
     let Some(followed) = active.demands.get_mut(&report.execution_id) else { return };
     followed.data.busy = false;
     if let Some((version, until)) = report.dealt_with {

@@ -16,6 +16,13 @@ use super::transition::{Event, Illegal, Retention};
 use crate::plan::Submission;
 use crate::store::{NewDemand, Record, Store, StoreError};
 
+/// The time now, in the microseconds that are stored, so that what is answered before and after a
+/// restart is the same.
+pub(super) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
 /// Why a demand could not be moved.
 #[derive(Debug, thiserror::Error)]
 pub enum TransitionError {
@@ -90,7 +97,7 @@ impl Transitions {
             let mut state = record.state.clone();
             let mut history = Vec::new();
             for event in events(&state)? {
-                let (next, entries) = state.apply(&event, &self.retention, Timestamp::now())?;
+                let (next, entries) = state.apply(&event, &self.retention, now())?;
                 state = next;
                 history.extend(entries);
             }
@@ -126,9 +133,9 @@ impl Transitions {
             .plan(execution_id)
             .await?
             .ok_or_else(|| TransitionError::NotFound(execution_id.to_owned()))?;
-        serde_json::from_str::<StoredPlan>(&plan)
-            .map(|plan| plan.submission)
-            .map_err(|source| TransitionError::Plan { execution_id: execution_id.to_owned(), source })
+        serde_json::from_str::<StoredPlan>(&plan).map(|plan| plan.submission).map_err(|source| {
+            TransitionError::Plan { execution_id: execution_id.to_owned(), source }
+        })
     }
 
     pub(super) fn subscribe(&self, execution_id: &str) -> Subscription {

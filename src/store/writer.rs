@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::{NewDemand, StoreError, micros};
+use crate::plan::submission::Step;
 use crate::run::history::Entry;
 use crate::run::state::State;
 
@@ -230,7 +231,7 @@ async fn append(
         .bind(execution_id)
         .bind(micros(entry.at))
         .bind(entry.kind.as_str())
-        .bind(entry.step.map(|step| step.as_str()))
+        .bind(entry.step.map(Step::as_str))
         .bind(entry.attempt)
         .bind(&entry.from)
         .bind(&entry.to)

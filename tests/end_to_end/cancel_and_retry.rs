@@ -11,8 +11,7 @@ use crate::service::{Service, demand, demand_with, eventually};
 async fn canceling_while_it_executes_ends_the_whole_process_group() {
     let service = Service::start().await;
     let pids = service.data_dir().join("pids");
-    let command =
-        format!("sleep 1000 & echo $! >> {0}; echo $$ >> {0}; wait", pids.display());
+    let command = format!("sleep 1000 & echo $! >> {0}; echo $$ >> {0}; wait", pids.display());
     let id = service.accepted(&demand("canceled", &command)).await;
     eventually("both have started", || {
         fs::read_to_string(&pids).is_ok_and(|text| text.lines().count() == 2)
@@ -65,9 +64,8 @@ async fn a_retry_goes_on_where_the_demand_failed_and_succeeds() {
         .await;
     assert_eq!(service.ended(&id).await["status"], "FAILED");
     fs::write(&fixed, "").unwrap();
-    let retry = || {
-        service.post(&format!("/demands/{id}/retry")).json(&json!({"from_attempt": 1})).send()
-    };
+    let retry =
+        || service.post(&format!("/demands/{id}/retry")).json(&json!({"from_attempt": 1})).send();
     assert_eq!(retry().await.unwrap().status(), StatusCode::ACCEPTED);
     assert_eq!(retry().await.unwrap().status(), StatusCode::ACCEPTED, "the same retry again");
     let document = service.ended(&id).await;

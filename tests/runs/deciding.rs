@@ -54,9 +54,9 @@ fn a_submission_known_to_have_had_no_effect_is_made_again() {
 #[test]
 fn an_engine_without_room_is_asked_again_at_the_time_set() {
     let until = at(100);
-    let story = Story::accepted().event(Event::Intended { step: Step::StageIn }).event(
-        Event::Deferred { step: Step::StageIn, until, detail: "throttled".to_owned() },
-    );
+    let story = Story::accepted()
+        .event(Event::Intended { step: Step::StageIn })
+        .event(Event::Deferred { step: Step::StageIn, until, detail: "throttled".to_owned() });
     assert_eq!(next(&story), Next::Wait { until: Some(until) });
     assert_eq!(next_at(&story, 100), Next::Submit(Step::StageIn));
 }

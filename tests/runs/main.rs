@@ -1,5 +1,12 @@
 //! The lifecycle: how a demand's state moves, what is decided from it, and how it is stored.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is a test's report"
+)]
+
 mod deciding;
 mod moving;
 mod peer;
@@ -29,7 +36,8 @@ fn named(attempt: &str) -> Vec<(Step, String)> {
 }
 
 fn job(job_id: &str, status: JobStatus) -> Job {
-    let started = !matches!(status, JobStatus::Submitted | JobStatus::Pending | JobStatus::Runnable);
+    let started =
+        !matches!(status, JobStatus::Submitted | JobStatus::Pending | JobStatus::Runnable);
     let ended = status.is_terminal();
     let exit_code = ended.then_some(i32::from(status == JobStatus::Failed));
     Job {
@@ -90,6 +98,7 @@ impl Story {
         Ok(())
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "events are written where they happen")]
     fn event(mut self, event: Event) -> Self {
         self.try_event(&event).unwrap();
         self

@@ -88,8 +88,7 @@ fn a_demand_has_not_ended_while_a_job_of_it_has_not() {
 
 #[test]
 fn what_was_not_submitted_before_a_failure_never_is() {
-    let story =
-        Story::accepted().submitted(Step::StageIn).seen(Step::StageIn, JobStatus::Failed);
+    let story = Story::accepted().submitted(Step::StageIn).seen(Step::StageIn, JobStatus::Failed);
     assert_eq!(story.state.phase, Phase::Done);
     assert_eq!(story.state.status(), Status::Failed);
 }
@@ -117,7 +116,8 @@ fn a_demand_canceled_before_any_job_exists_is_aborted_at_once() {
 
 #[test]
 fn a_canceled_demand_is_canceling_until_its_jobs_have_ended() {
-    let story = Story::accepted().all_submitted().seen(Step::StageIn, JobStatus::Running).canceled();
+    let story =
+        Story::accepted().all_submitted().seen(Step::StageIn, JobStatus::Running).canceled();
     assert_eq!(story.state.phase, Phase::Canceling);
     let story = story
         .seen(Step::WrapUp, JobStatus::Failed)
@@ -149,14 +149,9 @@ fn canceling_twice_is_canceling_once() {
 
 #[test]
 fn a_job_id_that_arrives_after_the_cancellation_is_recorded() {
-    let story = Story::accepted()
-        .event(Event::Intended { step: Step::StageIn })
-        .canceled()
-        .event(Event::JobSubmitted {
-            step: Step::StageIn,
-            job_id: "late".to_owned(),
-            adopted: false,
-        });
+    let story = Story::accepted().event(Event::Intended { step: Step::StageIn }).canceled().event(
+        Event::JobSubmitted { step: Step::StageIn, job_id: "late".to_owned(), adopted: false },
+    );
     assert_eq!(story.state.phase, Phase::Canceling);
     assert_eq!(story.state.live().next().unwrap().job_id(), Some("late"));
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use demand_context_manager::engine::job::{Job, JobStatus, LogPage};
-use demand_context_manager::engine::{Engine, EngineError, SubmitError};
+use demand_context_manager::engine::{Engine, EngineError, LogsError, SubmitError};
 use demand_context_manager::plan::submission::{JobDefinition, SubmitJob};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -134,8 +134,8 @@ impl Peer {
         let mut inside = self.inside.lock().unwrap();
         let job_id = format!("job-{}", inside.jobs.len() + 1);
         let mut job = super::job(&job_id, JobStatus::Submitted);
-        job.job_name = submission.job_name.clone();
-        job.job_definition = submission.job_definition.clone();
+        job.job_name.clone_from(&submission.job_name);
+        job.job_definition.clone_from(&submission.job_definition);
         job.created_at = Timestamp::now();
         inside.jobs.push((job, submission.clone()));
         job_id
@@ -191,10 +191,10 @@ impl Engine for Peer {
         if inside.forgetful {
             return Ok(Vec::new());
         }
-        let states: Vec<(String, JobStatus)> =
+        let known: Vec<(String, JobStatus)> =
             inside.jobs.iter().map(|(job, _)| (job.job_id.clone(), job.status)).collect();
         let status =
-            |id: &str| states.iter().find(|(other, _)| other == id).map(|(_, status)| *status);
+            |id: &str| known.iter().find(|(other, _)| other == id).map(|(_, status)| *status);
         let idle = inside.idle;
         for (job, submission) in &mut inside.jobs {
             if idle || job.status.is_terminal() {
@@ -225,7 +225,7 @@ impl Engine for Peer {
         Ok(())
     }
 
-    async fn logs(&self, _: &str, _: Option<&str>, _: usize) -> Result<LogPage, EngineError> {
+    async fn logs(&self, _: &str, _: Option<&str>, _: usize) -> Result<LogPage, LogsError> {
         Ok(LogPage { lines: Vec::new(), next_cursor: String::new() })
     }
 
@@ -234,7 +234,7 @@ impl Engine for Peer {
     }
 
     async fn changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

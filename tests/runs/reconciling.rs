@@ -60,10 +60,7 @@ fn site() -> Site {
 
 fn settings() -> Settings {
     Settings {
-        timing: Timing {
-            look_up_grace: SignedDuration::from_millis(50),
-            ..Timing::default()
-        },
+        timing: Timing { look_up_grace: SignedDuration::from_millis(50), ..Timing::default() },
         observation: Observation {
             min: Duration::from_millis(10),
             max: Duration::from_millis(50),
@@ -306,7 +303,7 @@ async fn jobs_are_observed_in_hundreds_across_demands() {
     .await
     .expect("a full call is made");
     assert!(peer.described().iter().all(|ids| *ids <= 100));
-    assert_eq!(peer.definitions(), 3, "identical demands share their definitions");
+    assert_eq!(peer.definitions(), 2, "one for the commands, one for the workers");
 }
 
 #[tokio::test]

@@ -40,7 +40,10 @@ fn demand(execution_id: &str, seconds: i64) -> NewDemand {
     }
 }
 
-fn canceled(state: &State, when: Timestamp) -> (State, Vec<demand_context_manager::run::history::Entry>) {
+fn canceled(
+    state: &State,
+    when: Timestamp,
+) -> (State, Vec<demand_context_manager::run::history::Entry>) {
     state.apply(&Event::CancelRequested { by: None }, &Retention::default(), when).unwrap()
 }
 
@@ -177,16 +180,11 @@ async fn filters_are_alternatives_within_and_conditions_between() {
     assert_eq!(ids(Filter { tag: vec![tag(None)], ..Filter::default() }).await.len(), 4);
     let both = Filter { tag: vec![tag(Some("d2"))], ..aborted };
     assert_eq!(ids(both).await, [] as [&str; 0]);
-    let between = Filter {
-        created_after: Some(at(0)),
-        created_before: Some(at(3)),
-        ..Filter::default()
-    };
+    let between =
+        Filter { created_after: Some(at(0)), created_before: Some(at(3)), ..Filter::default() };
     assert_eq!(ids(between).await, ["d2", "d1"]);
-    let named = Filter {
-        ids: Some(vec!["d0".to_owned(), "nobody".to_owned()]),
-        ..Filter::default()
-    };
+    let named =
+        Filter { ids: Some(vec!["d0".to_owned(), "nobody".to_owned()]), ..Filter::default() };
     assert_eq!(ids(named).await, ["d0"]);
 }
 
@@ -194,10 +192,8 @@ async fn filters_are_alternatives_within_and_conditions_between() {
 async fn an_idempotency_key_finds_the_demand_it_came_with() {
     let directory = TempDir::new().unwrap();
     let store = open(directory.path()).await;
-    let with_key = |id: &str| NewDemand {
-        idempotency_key: Some("key".to_owned()),
-        ..demand(id, 0)
-    };
+    let with_key =
+        |id: &str| NewDemand { idempotency_key: Some("key".to_owned()), ..demand(id, 0) };
     assert!(store.insert(with_key("a")).await.unwrap());
     assert!(!store.insert(with_key("b")).await.unwrap());
     assert_eq!(store.get_by_key("", "key").await.unwrap().unwrap().execution_id, "a");

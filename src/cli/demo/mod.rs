@@ -58,8 +58,8 @@ async fn demo(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit, Fa
         // Progress is what is to be seen here, not the log of a service.
         flag("demo", "log.level", "warn".to_owned()),
     ];
-    let config = Config::load(Mode::Local, None, std::env::vars_os(), &flags)
-        .map_err(Failure::usage)?;
+    let config =
+        Config::load(Mode::Local, None, std::env::vars_os(), &flags).map_err(Failure::usage)?;
     telemetry::init(&config.log, &telemetry::Environment::of_process()).map_err(Failure::usage)?;
     let lifecycle = Lifecycle::new();
     let started = serve::start(&config, &lifecycle).await.map_err(Failure::of)?;

@@ -76,7 +76,7 @@ pub use self::durable::RecordError;
 use self::follow::chain;
 use self::record::Submission;
 use super::job::{Job, LogPage};
-use super::{Engine, EngineError, SubmitError};
+use super::{Engine, EngineError, LogsError, SubmitError};
 use crate::plan::submission::{JobDefinition, SubmitJob};
 
 /// The variable that brings the worker its task as JSON, or, where it is too large for one, the
@@ -108,15 +108,6 @@ pub enum OpenError {
     /// The runtime is going down.
     #[error("the reading of the jobs was cut short")]
     Interrupted(#[from] JoinError),
-}
-
-/// A log that cannot be read.
-#[derive(Debug, thiserror::Error)]
-enum LogsError {
-    #[error("there is no log stream `{0}`")]
-    UnknownStream(String),
-    #[error("`{0}` is no cursor of this log")]
-    Cursor(String),
 }
 
 /// Jobs on this machine. Dropping it, or [`close`](Self::close), leaves them running.
@@ -240,9 +231,8 @@ impl Engine for LocalEngine {
         log_stream: &str,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<LogPage, EngineError> {
-        let failed = |error: LogsError| EngineError::new("GetLogEvents", error);
-        let unknown = || failed(LogsError::UnknownStream(log_stream.to_owned()));
+    ) -> Result<LogPage, LogsError> {
+        let unknown = || LogsError::UnknownStream(log_stream.to_owned());
         let (job_id, number) = log_stream.split_once('/').ok_or_else(unknown)?;
         let number: usize = number.parse().map_err(|_| unknown())?;
         let job = self.dispatch.table().job(job_id).ok_or_else(unknown)?;
@@ -251,15 +241,14 @@ impl Engine for LocalEngine {
         let ended = job.tries.get(index).is_some_and(|known| known.stopped_at.is_some());
         let offset = match cursor {
             None => 0,
-            Some(cursor) => {
-                cursor.parse().map_err(|_| failed(LogsError::Cursor(cursor.to_owned())))?
-            }
+            Some(cursor) => cursor.parse().map_err(|_| LogsError::Cursor(cursor.to_owned()))?,
         };
         let log = self.dispatch.job_dir(job_id).try_dir(number).log();
-        spawn_blocking(move || logs::page(&log, offset, limit, ended))
+        let page = spawn_blocking(move || logs::page(&log, offset, limit, ended))
             .await
             .map_err(|error| EngineError::new("GetLogEvents", error))?
-            .map_err(|error| EngineError::new("GetLogEvents", error))
+            .map_err(|error| EngineError::new("GetLogEvents", error))?;
+        Ok(page)
     }
 
     async fn ready(&self) -> Result<(), EngineError> {
