@@ -1,6 +1,6 @@
 //! Reads `execution_parameters` and tells everything that is wrong with them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use super::{
     python,
     reader::{self, Fields, Found},
     reference::{MAX_VALUE_BYTES, ReferenceError},
-    resolvable::{self, Resolvable},
+    resolvable::{self, Prefix, Resolvable},
     s3::S3Path,
 };
 
@@ -76,7 +76,11 @@ impl Parameters {
                 let resolvable = if inputs.iter().any(|(input, _)| *input == env_name) {
                     resolvable::read_input(value, &place, found)
                 } else if outputs.iter().any(|(output, _)| *output == env_name) {
-                    let prefix = self.output_s3_prefix.as_ref();
+                    let prefix = match &self.output_s3_prefix {
+                        Some(path) => Prefix::Path(path),
+                        None if fields.get_some("output_s3_prefix").is_some() => Prefix::Faulty,
+                        None => Prefix::Absent,
+                    };
                     resolvable::read_output(value, prefix, &place, found)
                 } else {
                     None
@@ -101,8 +105,8 @@ impl Parameters {
     }
 
     /// The variables that parameters make; two parameters must not make one.
-    fn check_collisions(&self, at: &Pointer, found: &mut Found) -> HashMap<String, String> {
-        let mut known: HashMap<String, String> = HashMap::new();
+    fn check_collisions(&self, at: &Pointer, found: &mut Found) -> BTreeMap<String, String> {
+        let mut known: BTreeMap<String, String> = BTreeMap::new();
         for (name, parameter) in &self.params {
             if let Some(other) = known.get(&parameter.env_name) {
                 let detail =

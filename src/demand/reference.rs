@@ -4,7 +4,7 @@
 //! References nest, and are normalised as names are. The reference hangs on some that cannot be
 //! resolved; here each is named, and so is every circle.
 
-use std::{collections::HashMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     environment::is_identifier,
@@ -116,7 +116,7 @@ enum State {
 
 struct Resolver<'a> {
     parameters: &'a [Unresolved<'a>],
-    index: HashMap<&'a str, usize>,
+    index: BTreeMap<&'a str, usize>,
     states: Vec<State>,
     resolved: Vec<Resolved>,
     errors: Vec<(usize, ReferenceError)>,

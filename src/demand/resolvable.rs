@@ -125,11 +125,22 @@ pub(super) fn read_input(value: &Value, at: &Pointer, found: &mut Found) -> Opti
     }
 }
 
+/// Where outputs without a remote path of their own go.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Prefix<'a> {
+    /// Nowhere.
+    Absent,
+    /// Somewhere that cannot be told, which is a fault of its own.
+    Faulty,
+    /// Below this path.
+    Path(&'a S3Path),
+}
+
 /// Reads an output: `local`, `local @ remote`, or an object. Without a remote path it goes below
 /// `prefix`. Numbers, booleans and `null` are paths spelt as Python spells them.
 pub(super) fn read_output(
     value: &Value,
-    prefix: Option<&S3Path>,
+    prefix: Prefix<'_>,
     at: &Pointer,
     found: &mut Found,
 ) -> Option<Resolvable> {
@@ -150,12 +161,17 @@ pub(super) fn read_output(
     if let Some(remote) = remote {
         return Some(unfiltered(Direction::Output, local, remote));
     }
-    let Some(prefix) = prefix else {
-        let detail = format!("`{local}` has no destination, and there is no output_s3_prefix");
-        found.push(at.fault(Code::NoDestination, detail));
-        return None;
-    };
-    Some(unfiltered(Direction::Output, local, prefix.join(local).as_str()))
+    match prefix {
+        Prefix::Path(prefix) => {
+            Some(unfiltered(Direction::Output, local, prefix.join(local).as_str()))
+        }
+        Prefix::Faulty => None,
+        Prefix::Absent => {
+            let detail = format!("`{local}` has no destination, and there is no output_s3_prefix");
+            found.push(at.fault(Code::NoDestination, detail));
+            None
+        }
+    }
 }
 
 fn unfiltered(direction: Direction, local: &str, remote: &str) -> Resolvable {

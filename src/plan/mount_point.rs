@@ -115,13 +115,12 @@ impl MountPoint {
         if !path.is_absolute() {
             return Ok(path.clone());
         }
-        let length = |path: &PurePath| path.to_string().chars().count();
-        let mounted = path.relative_to(&self.path);
-        let on_efs = path.relative_to(&self.access_point_path);
-        let relative = if length(&self.path) > length(&self.access_point_path) {
-            mounted.or(on_efs)
+        let mounted = || path.relative_to(&self.path);
+        let on_efs = || path.relative_to(&self.access_point_path);
+        let relative = if self.path.length() > self.access_point_path.length() {
+            mounted().or_else(on_efs)
         } else {
-            on_efs.or(mounted)
+            on_efs().or_else(mounted)
         };
         relative.ok_or_else(|| NotMounted {
             path: path.to_string(),

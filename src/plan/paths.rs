@@ -85,6 +85,8 @@ fn settle(
             settled.push((name.to_owned(), moved));
         }
     });
-    faults.extend(demand.parameters_mut().settle(settled, &params));
+    if !settled.is_empty() {
+        faults.extend(demand.parameters_mut().settle(settled, &params));
+    }
     Faults::or(faults, ())
 }

@@ -28,11 +28,12 @@ pub(super) struct Steps {
 
 /// Makes the steps of one demand; a step with nothing to do does not exist.
 pub(super) struct Planner<'a> {
-    pub context: &'a ExecutionContext,
-    pub site: &'a Site,
-    pub job: &'a BatchJob,
-    pub tags: IndexMap<String, String>,
-    pub worker: JobDefinition,
+    context: &'a ExecutionContext,
+    site: &'a Site,
+    job: &'a BatchJob,
+    tags: IndexMap<String, String>,
+    worker: JobDefinition,
+    worker_size: u64,
 }
 
 /// What a worker does in a step.
@@ -47,7 +48,8 @@ impl<'a> Planner<'a> {
     pub fn new(context: &'a ExecutionContext, site: &'a Site, job: &'a BatchJob) -> Self {
         let tags = context.demand().tags().map(definition::tags).unwrap_or_default();
         let worker = worker::definition(context, site);
-        Self { context, site, job, tags, worker }
+        let worker_size = json_size(&worker.register);
+        Self { context, site, job, tags, worker, worker_size }
     }
 
     pub fn steps(&self, transfers: &Transfers, configuration: &ContextConfiguration) -> Steps {
@@ -80,7 +82,7 @@ impl<'a> Planner<'a> {
             retry_strategy: create.retry_strategy.clone(),
             ..self.submit_job(Step::Execute, &job_definition, execute_overrides(create))
         };
-        let mut budgets = budgets(&submit_job, &job_definition);
+        let mut budgets = budgets(&submit_job, json_size(&job_definition.register));
         budgets.push(self.volume_budget(&create.job_definition_name));
         PlannedStep { step: Step::Execute, task: None, job_definition, submit_job, budgets }
     }
@@ -99,12 +101,12 @@ impl<'a> Planner<'a> {
             data_sync_requests: transfers.to_vec(),
             remove_data_paths_requests: removals.to_vec(),
         };
-        let overrides = worker::overrides(&task, self.site);
+        let told = serde_json::to_string(&task).unwrap_or_default();
+        let overrides = worker::overrides(&told, self.site);
         let submit_job = self.submit_job(step, &self.worker, overrides);
-        let mut budgets = budgets(&submit_job, &self.worker);
+        let mut budgets = budgets(&submit_job, self.worker_size);
         budgets.push(self.volume_budget(&self.worker.register.job_definition_name));
-        let size = json_size(&task);
-        budgets.push(budget("worker_task", size, budget::WORKER_TASK_LIMIT));
+        budgets.push(budget("worker_task", told.len() as u64, budget::WORKER_TASK_LIMIT));
         let job_definition = self.worker.clone();
         Some(PlannedStep { step, task: Some(task), job_definition, submit_job, budgets })
     }
@@ -148,13 +150,13 @@ pub(super) fn execute_overrides(create: &BatchCreateRequest) -> ContainerOverrid
     }
 }
 
-fn budgets(submit_job: &SubmitJob, definition: &JobDefinition) -> Vec<Budget> {
+fn budgets(submit_job: &SubmitJob, definition_size: u64) -> Vec<Budget> {
     let overrides = json_size(&submit_job.container_overrides);
     let name = submit_job.job_name.chars().count() as u64;
     vec![
         budget("container_overrides", overrides, budget::CONTAINER_OVERRIDES_LIMIT),
         budget("submit_job", json_size(submit_job), budget::SUBMIT_JOB_LIMIT),
-        budget("job_definition", json_size(&definition.register), budget::JOB_DEFINITION_LIMIT),
+        budget("job_definition", definition_size, budget::JOB_DEFINITION_LIMIT),
         budget("job_name", name, JOB_NAME_LIMIT as u64),
     ]
 }

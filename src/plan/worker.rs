@@ -9,7 +9,7 @@ use super::{
     site::Site,
     submission::{
         ContainerOverrides, ContainerProperties, JobDefinition, KeyValuePair, MountPoint,
-        RegisterJobDefinition, Task,
+        RegisterJobDefinition,
     },
     volume::Volume,
 };
@@ -51,14 +51,13 @@ pub(super) fn definition(context: &ExecutionContext, site: &Site) -> JobDefiniti
     })
 }
 
-/// What a worker's submission puts over its definition: the task.
-pub(super) fn overrides(task: &Task, site: &Site) -> ContainerOverrides {
-    let task = serde_json::to_string(task).unwrap_or_default();
+/// What a worker's submission puts over its definition: its task, as JSON.
+pub(super) fn overrides(task: &str, site: &Site) -> ContainerOverrides {
     let variable =
         |name: &str, value: &str| KeyValuePair { name: name.to_owned(), value: value.to_owned() };
     ContainerOverrides {
         command: command(),
-        environment: vec![variable("AWS_REGION", &site.region), variable(TASK_VARIABLE, &task)],
+        environment: vec![variable("AWS_REGION", &site.region), variable(TASK_VARIABLE, task)],
         resource_requirements: Vec::new(),
     }
 }

@@ -47,13 +47,15 @@ fn reference_directory() -> PathBuf {
     )
 }
 
+/// The JSONL files of the directory whose names, without the ending, match.
 fn files(matches: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let directory = reference_directory();
     let entries = fs::read_dir(&directory)
         .unwrap_or_else(|error| panic!("cannot list {}: {error}", directory.display()));
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(&matches))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .filter(|path| path.file_stem().and_then(|name| name.to_str()).is_some_and(&matches))
         .collect();
     files.sort();
     files
@@ -68,11 +70,11 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 fn plan_files() -> Vec<PathBuf> {
-    files(|name| name.starts_with("site-") && !name.contains("README"))
+    files(|name| name.starts_with("site-"))
 }
 
 fn surface_files() -> Vec<PathBuf> {
-    files(|name| name == "surface.jsonl")
+    files(|name| name == "surface")
 }
 
 #[test]
