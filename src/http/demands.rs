@@ -16,11 +16,12 @@ use super::problem::{Kind, Problem};
 use super::{App, cursor};
 use crate::config::LONGEST_HOLD;
 use crate::plan::Plan;
+use crate::run::record::Record;
 use crate::run::state::{Phase, Status};
 use crate::run::status::StatusDocument;
 use crate::run::transitions::TransitionError;
 use crate::run::{AcceptError, Accepted};
-use crate::store::{Filter, Record, StoreError, TagFilter};
+use crate::store::{Filter, StoreError, TagFilter};
 
 /// Ids in one list at most.
 const IDS: usize = 100;

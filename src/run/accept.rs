@@ -13,7 +13,8 @@ use super::state::State;
 use super::transitions::now;
 use crate::demand::{Demand, ExecutionId, Faults};
 use crate::plan::{Plan, plan};
-use crate::store::{NewDemand, Record, StoreError};
+use crate::run::record::{NewDemand, Record};
+use crate::store::StoreError;
 
 /// A demand that is stored.
 #[derive(Debug)]

@@ -17,7 +17,8 @@ use super::transitions::{TransitionError, Transitions};
 use crate::engine::job::Job;
 use crate::engine::{Engine, EngineError, SubmitError};
 use crate::plan::submission::{JobDependency, PlannedStep, Step, SubmitJob};
-use crate::store::{Record, StoreError};
+use crate::run::record::Record;
+use crate::store::StoreError;
 use crate::telemetry::chain;
 
 /// A job created longer than this before the intent belongs to something else of the same name;

@@ -6,6 +6,7 @@
 pub mod decide;
 pub mod history;
 pub mod reason;
+pub mod record;
 pub mod state;
 pub mod status;
 pub mod step_run;
@@ -31,7 +32,8 @@ pub use reconcile::Reconciler;
 use crate::engine::Engine;
 use crate::plan::Site;
 use crate::policy::Policy;
-use crate::store::{Filter, Page, Position, Record, Store, StoreError};
+use crate::run::record::Record;
+use crate::store::{Filter, Page, Position, Store, StoreError};
 use crate::telemetry::chain;
 use decide::Timing;
 use history::HistoryEntry;

@@ -10,7 +10,7 @@ use super::state::{Phase, State, Status, WorkingDirectory};
 use super::step_run::{StepRun, Submission};
 use crate::engine::job::Try;
 use crate::plan::submission::Step;
-use crate::store::Record;
+use crate::run::record::Record;
 
 /// A demand and where it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -14,7 +14,8 @@ use super::changes::{Changes, Subscription};
 use super::state::State;
 use super::transition::{Event, Illegal, Retention};
 use crate::plan::Submission;
-use crate::store::{NewDemand, Record, Store, StoreError};
+use crate::run::record::{NewDemand, Record};
+use crate::store::{Store, StoreError};
 
 /// The time now, in the microseconds that are stored, so that what is answered before and after a
 /// restart is the same.

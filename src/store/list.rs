@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::{Record, micros};
+use super::micros;
+use crate::run::record::Record;
 use crate::run::state::{Phase, Status};
 
 /// Which demands a list holds. Several values of one filter are alternatives; several filters must

@@ -6,7 +6,7 @@
 //! one is refused by a lock on a file beside it.
 
 mod list;
-mod record;
+mod rows;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -21,9 +21,9 @@ use sqlx::sqlite::{
 use sqlx::{Connection, Row};
 
 pub use list::{Filter, Page, Position, TagFilter};
-pub use record::{NewDemand, Record};
 
 use crate::run::history::{Entry, HistoryEntry};
+use crate::run::record::{NewDemand, Record};
 use crate::run::state::State;
 use writer::{Change, Writer};
 
@@ -68,16 +68,6 @@ pub enum StoreError {
     /// A commit that carried this write failed; nothing of it was stored.
     #[error("cannot commit: {0}")]
     Commit(String),
-    /// What is stored cannot be read.
-    #[error("the stored {what} of demand {execution_id} cannot be read")]
-    Corrupt {
-        /// Which part.
-        what: &'static str,
-        /// Of which demand.
-        execution_id: String,
-        /// Why.
-        source: serde_json::Error,
-    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -148,26 +138,26 @@ impl Store {
 
     /// The demand of this id.
     pub async fn get(&self, execution_id: &str) -> Result<Option<Record>, StoreError> {
-        let row = sqlx::query("SELECT * FROM demands WHERE execution_id = ?")
+        sqlx::query("SELECT * FROM demands WHERE execution_id = ?")
             .bind(execution_id)
+            .try_map(|row| rows::demand(&row))
             .fetch_optional(&self.readers)
             .await
-            .map_err(StoreError::query("read a demand"))?;
-        row.map(|row| Record::from_row(&row)).transpose()
+            .map_err(StoreError::query("read a demand"))
     }
 
     /// The demand that was accepted under this idempotency key.
     pub async fn get_by_key(&self, owner: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        let row = sqlx::query(
+        sqlx::query(
             "SELECT demands.* FROM demands JOIN idempotency_keys USING (execution_id)
              WHERE owner = ? AND key = ?",
         )
         .bind(owner)
         .bind(key)
+        .try_map(|row| rows::demand(&row))
         .fetch_optional(&self.readers)
         .await
-        .map_err(StoreError::query("read a demand by its idempotency key"))?;
-        row.map(|row| Record::from_row(&row)).transpose()
+        .map_err(StoreError::query("read a demand by its idempotency key"))
     }
 
     /// The plan of the demand, as the JSON text it was stored as.
@@ -194,17 +184,17 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let rows = sqlx::query(
+        sqlx::query(
             "SELECT seq, at, type, step, attempt, from_value, to_value, detail FROM events
              WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?",
         )
         .bind(execution_id)
         .bind(after)
         .bind(limit)
+        .try_map(|row| rows::history_entry(&row))
         .fetch_all(&self.readers)
         .await
-        .map_err(StoreError::query("read a history"))?;
-        rows.iter().map(|row| record::history_entry(execution_id, row)).collect()
+        .map_err(StoreError::query("read a history"))
     }
 
     /// At most `limit` demands that pass `filter`, newest first, older than `after`.
@@ -214,13 +204,12 @@ impl Store {
         after: Option<&Position>,
         limit: u32,
     ) -> Result<Page, StoreError> {
-        let rows = list::query(filter, after, limit)
+        let mut records = list::query(filter, after, limit)
             .build()
+            .try_map(|row| rows::demand(&row))
             .fetch_all(&self.readers)
             .await
             .map_err(StoreError::query("list demands"))?;
-        let mut records =
-            rows.iter().map(Record::from_row).collect::<Result<Vec<_>, StoreError>>()?;
         let more = records.len() > limit as usize;
         records.truncate(limit as usize);
         let next = records.last().filter(|_| more).map(Position::of);

@@ -12,9 +12,10 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::error;
 
-use super::{NewDemand, StoreError, micros};
+use super::{StoreError, micros};
 use crate::plan::submission::Step;
 use crate::run::history::Entry;
+use crate::run::record::NewDemand;
 use crate::run::state::State;
 
 /// Changes in one commit at most: bounds how long the first of them waits.

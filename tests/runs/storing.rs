@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use demand_context_manager::run::history::EntryKind;
+use demand_context_manager::run::record::{NewDemand, Record};
 use demand_context_manager::run::state::{State, Status};
 use demand_context_manager::run::transition::{Event, Retention};
-use demand_context_manager::store::{
-    Filter, NewDemand, Position, Record, Store, StoreError, TagFilter,
-};
+use demand_context_manager::store::{Filter, Position, Store, StoreError, TagFilter};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use tempfile::TempDir;
