@@ -92,15 +92,15 @@ impl Faults {
         self.0
     }
 
+    /// These faults, of which there is at least one.
+    pub(crate) fn of(faults: Vec<Fault>) -> Self {
+        debug_assert!(!faults.is_empty(), "faults without a fault");
+        Self(faults)
+    }
+
     /// `Err` when there is a fault, else `Ok(value)`.
     pub(crate) fn or<T>(faults: Vec<Fault>, value: T) -> Result<T, Self> {
         if faults.is_empty() { Ok(value) } else { Err(Self(faults)) }
-    }
-}
-
-impl From<Vec<Fault>> for Faults {
-    fn from(faults: Vec<Fault>) -> Self {
-        Self(faults)
     }
 }
 

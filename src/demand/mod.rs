@@ -196,13 +196,13 @@ fn read<F: FnOnce() -> ExecutionId>(request: &Value, make_id: Option<F>) -> Resu
     let mut found = Found::new();
     let root = Pointer::default();
     let Some(siblings) = Fields::read(request, root.clone(), &mut found) else {
-        return Err(found.into());
+        return Err(Faults::of(found));
     };
     find_nul(request, &root, &mut found);
     let (wrapper, demand) = envelope(request);
     let at = wrapper.map_or(root.clone(), |key| root.key(key));
     let Some(fields) = Fields::read(demand, at.clone(), &mut found) else {
-        return Err(found.into());
+        return Err(Faults::of(found));
     };
     let execution_type = fields.required_string("execution_type", &mut found);
     let execution_image = fields.required_string("execution_image", &mut found);
@@ -225,7 +225,7 @@ fn read<F: FnOnce() -> ExecutionId>(request: &Value, make_id: Option<F>) -> Resu
         section(&siblings, "context_manager_configuration", &mut found, ContextConfiguration::read)
             .unwrap_or_default();
     let places = Places::of(&siblings, &fields);
-    let Some(execution_id) = execution_id else { return Err(found.into()) };
+    let Some(execution_id) = execution_id else { return Err(Faults::of(found)) };
     let demand = Demand {
         execution_id,
         execution_type,

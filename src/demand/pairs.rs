@@ -3,7 +3,7 @@
 //! The reference's `ParamPair` and `ParamSetPair` (`models/demand_execution/param_pair.py`), under
 //! `param_pair_overrides` or one of its former names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -156,9 +156,10 @@ pub(super) fn check(
     inputs: &[String],
     outputs: &[String],
 ) -> Vec<Fault> {
+    let known: BTreeSet<&str> = inputs.iter().chain(outputs).map(String::as_str).collect();
     let mut faults = Vec::new();
     let mut sets: Vec<(&Pointer, BTreeSet<&str>)> = Vec::new();
-    let mut paired: Vec<(Option<&str>, &Pointer)> = Vec::new();
+    let mut paired: BTreeMap<Option<&str>, &Pointer> = BTreeMap::new();
     for (at, entry) in overrides {
         let names: Vec<&str> = match entry {
             PairOverride::Set { inputs, outputs } => {
@@ -166,20 +167,15 @@ pub(super) fn check(
                 inputs.iter().chain(outputs).map(String::as_str).collect()
             }
             PairOverride::Pair { input, output } => {
-                let output = output.as_deref();
-                if !paired.iter().any(|(known, _)| *known == output) {
-                    paired.push((output, at));
-                }
+                paired.entry(output.as_deref()).or_insert(at);
                 // An empty output counts as none, an empty input as a name.
-                let output = output.filter(|name| !name.is_empty());
+                let output = output.as_deref().filter(|name| !name.is_empty());
                 input.as_deref().into_iter().chain(output).collect()
             }
         };
-        for name in names {
-            if !inputs.iter().chain(outputs).any(|known| known == name) {
-                let detail = format!("`{name}` is neither an input nor an output");
-                faults.push(at.fault(Code::InvalidPair, detail));
-            }
+        for name in names.into_iter().filter(|name| !known.contains(name)) {
+            let detail = format!("`{name}` is neither an input nor an output");
+            faults.push(at.fault(Code::InvalidPair, detail));
         }
     }
     // Pairs of one output make one set; these come after the sets written as such.
@@ -187,10 +183,11 @@ pub(super) fn check(
         let output = output.filter(|name| !name.is_empty());
         sets.push((at, output.into_iter().collect()));
     }
-    for (index, (at, set)) in sets.iter().enumerate() {
-        if !set.is_empty() && sets[..index].iter().any(|(_, earlier)| earlier == set) {
-            let names: Vec<&str> = set.iter().copied().collect();
-            let detail = format!("the outputs {} are paired twice", names.join(", "));
+    let mut seen = BTreeSet::new();
+    for (at, set) in sets.into_iter().filter(|(_, set)| !set.is_empty()) {
+        let names = set.iter().copied().collect::<Vec<_>>().join(", ");
+        if !seen.insert(set) {
+            let detail = format!("the outputs {names} are paired twice");
             faults.push(at.fault(Code::InvalidPair, detail));
         }
     }

@@ -22,13 +22,22 @@ use super::{
 pub struct Parameters {
     pub(super) command: Vec<String>,
     pub(super) params: IndexMap<String, Parameter>,
-    pub(super) inputs: Vec<String>,
-    pub(super) outputs: Vec<String>,
+    pub(super) inputs: Listed,
+    pub(super) outputs: Listed,
     pub(super) outputs_metadata: Map<String, Value>,
     pub(super) output_s3_prefix: Option<S3Path>,
     pub(super) param_pair_overrides: Option<Vec<PairOverride>>,
     pub(super) verbosity: bool,
     pub(super) resolved: Vec<JobParameter>,
+}
+
+/// Parameters that are inputs, or outputs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// Their names, as they were listed.
+    pub names: Vec<String>,
+    /// Where each of them is in `params`.
+    pub positions: Vec<usize>,
 }
 
 /// One entry of `params`.
@@ -90,14 +99,13 @@ impl Parameters {
 
     fn listed<'a>(
         &'a self,
-        names: &'a [String],
+        listed: &'a Listed,
         direction: Direction,
     ) -> impl Iterator<Item = (&'a JobParameter, &'a Resolvable)> {
-        names.iter().filter_map(move |name| {
-            let env_name = super::environment::env_name(name)?;
-            let found = self.resolved.iter().find(|known| known.env_name == env_name)?;
-            let resolvable = found.resolvable.as_ref()?;
-            (resolvable.direction == direction).then_some((found, resolvable))
+        listed.positions.iter().filter_map(move |position| {
+            let parameter = self.resolved.get(*position)?;
+            let resolvable = parameter.resolvable.as_ref()?;
+            (resolvable.direction == direction).then_some((parameter, resolvable))
         })
     }
 
@@ -153,8 +161,8 @@ impl Parameters {
         let mut map = Map::new();
         map.insert("command".to_owned(), texts(&self.command));
         map.insert("params".to_owned(), Value::Object(self.params_map()));
-        map.insert("inputs".to_owned(), texts(&self.inputs));
-        map.insert("outputs".to_owned(), texts(&self.outputs));
+        map.insert("inputs".to_owned(), texts(&self.inputs.names));
+        map.insert("outputs".to_owned(), texts(&self.outputs.names));
         map.insert("outputs_metadata".to_owned(), Value::Object(self.outputs_metadata.clone()));
         if let Some(prefix) = &self.output_s3_prefix {
             map.insert("output_s3_prefix".to_owned(), prefix.as_str().into());
@@ -174,7 +182,7 @@ impl Parameters {
     /// Appends what the strict hash takes of the parameters: `params`, `inputs`, `outputs`.
     pub(super) fn write_hashed(&self, out: &mut String) {
         python::dumps::write_value(out, &Value::Object(self.params_map()));
-        for names in [&self.inputs, &self.outputs] {
+        for names in [&self.inputs.names, &self.outputs.names] {
             out.push_str(", ");
             python::dumps::write_list(out, names, |out, name| {
                 python::dumps::write_string(out, name);

@@ -1,6 +1,6 @@
 //! Reads `execution_parameters` and tells everything that is wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -9,11 +9,11 @@ use super::{
     environment::{env_name, why_forbidden},
     fault::{Code, Pointer},
     pairs,
-    parameters::{Parameter, Parameters},
+    parameters::{Listed, Parameter, Parameters},
     python,
     reader::{self, Fields, Found},
     reference::{MAX_VALUE_BYTES, ReferenceError},
-    resolvable::{self, Prefix, Resolvable},
+    resolvable::{self, Direction, Prefix, Resolvable},
     s3::S3Path,
 };
 
@@ -23,8 +23,8 @@ impl Parameters {
         Self {
             command: Vec::new(),
             params: IndexMap::new(),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
+            inputs: Listed::default(),
+            outputs: Listed::default(),
             outputs_metadata: Map::new(),
             output_s3_prefix: None,
             param_pair_overrides: None,
@@ -38,8 +38,8 @@ impl Parameters {
         let overrides = pairs::read(&fields, found);
         let mut parameters = Self {
             command: fields.strings("command", found),
-            inputs: fields.strings("inputs", found),
-            outputs: fields.strings("outputs", found),
+            inputs: Listed { names: fields.strings("inputs", found), positions: Vec::new() },
+            outputs: Listed { names: fields.strings("outputs", found), positions: Vec::new() },
             outputs_metadata: read_outputs_metadata(&fields, found),
             output_s3_prefix: read_s3_path(&fields, "output_s3_prefix", found),
             verbosity: fields.optional_bool("verbosity", found).unwrap_or(false),
@@ -47,7 +47,11 @@ impl Parameters {
         };
         parameters.read_params(&fields, found);
         if let Some(overrides) = overrides {
-            found.extend(pairs::check(&overrides, &parameters.inputs, &parameters.outputs));
+            found.extend(pairs::check(
+                &overrides,
+                &parameters.inputs.names,
+                &parameters.outputs.names,
+            ));
             let entries = overrides.into_iter().map(|(_, entry)| entry);
             parameters.param_pair_overrides = Some(entries.collect());
         }
@@ -56,67 +60,98 @@ impl Parameters {
 
     fn read_params(&mut self, fields: &Fields<'_>, found: &mut Found) {
         let before = found.len();
-        let inputs = env_names(&self.inputs, &fields.place("inputs"), found);
-        let outputs = env_names(&self.outputs, &fields.place("outputs"), found);
-        for (name, at) in &outputs {
-            if inputs.iter().any(|(input, _)| input == name) {
-                let detail = format!("`{name}` is an input and an output");
-                found.push(at.fault(Code::InputOutputOverlap, detail));
-            }
-        }
+        let inputs = env_names(&self.inputs.names, &fields.place("inputs"), found);
+        let outputs = env_names(&self.outputs.names, &fields.place("outputs"), found);
+        let roles = Roles::of(&inputs, &outputs, found);
         let at = fields.place("params");
         if let Some((_, value)) = fields.get("params") {
             let Value::Object(map) = value else {
                 found.push(reader::wrong_type(&at, "an object", value));
                 return;
             };
+            let prefix = match self.output_s3_prefix.clone() {
+                Some(path) => Prefix::Path(path),
+                None if fields.get_some("output_s3_prefix").is_some() => Prefix::Faulty,
+                None => Prefix::Absent,
+            };
             for (name, value) in map {
                 let place = at.key(name);
                 let Some(env_name) = usable_name(name, &place, found) else { continue };
-                let resolvable = if inputs.iter().any(|(input, _)| *input == env_name) {
-                    resolvable::read_input(value, &place, found)
-                } else if outputs.iter().any(|(output, _)| *output == env_name) {
-                    let prefix = match &self.output_s3_prefix {
-                        Some(path) => Prefix::Path(path),
-                        None if fields.get_some("output_s3_prefix").is_some() => Prefix::Faulty,
-                        None => Prefix::Absent,
-                    };
-                    resolvable::read_output(value, prefix, &place, found)
-                } else {
-                    None
+                let resolvable = match roles.of_variable(&env_name) {
+                    Some(Direction::Input) => resolvable::read_input(value, &place, found),
+                    Some(Direction::Output) => {
+                        resolvable::read_output(value, &prefix, &place, found)
+                    }
+                    None => None,
                 };
                 let parameter = read_parameter(env_name, value, resolvable, &place, found);
                 self.params.insert(name.clone(), parameter);
             }
         }
         let known = self.check_collisions(&at, found);
-        for (name, place) in inputs.iter().chain(&outputs) {
-            let invalid =
-                found[before..].iter().any(|fault| fault.code == Code::InvalidParameterName);
-            if !known.contains_key(name) && !invalid {
-                let detail = format!("no parameter makes the environment variable {name}");
-                found.push(place.fault(Code::UnknownParameter, detail));
+        // A listed name may be that of a parameter whose name is the fault.
+        let misnamed = found[before..].iter().any(|fault| fault.code == Code::InvalidParameterName);
+        for (listed, variables) in [(&mut self.inputs, inputs), (&mut self.outputs, outputs)] {
+            for (name, place) in variables {
+                if let Some(position) = known.get(&name) {
+                    listed.positions.push(*position);
+                } else if !misnamed {
+                    let detail = format!("no parameter makes the environment variable {name}");
+                    found.push(place.fault(Code::UnknownParameter, detail));
+                }
             }
         }
-        if found.len() > before {
-            return;
+        if found.len() == before {
+            found.extend(self.refresh(&at));
         }
-        found.extend(self.refresh(&at));
     }
 
-    /// The variables that parameters make; two parameters must not make one.
-    fn check_collisions(&self, at: &Pointer, found: &mut Found) -> BTreeMap<String, String> {
-        let mut known: BTreeMap<String, String> = BTreeMap::new();
-        for (name, parameter) in &self.params {
-            if let Some(other) = known.get(&parameter.env_name) {
+    /// The variables that parameters make, and where in `params` these are; two parameters must
+    /// not make one.
+    fn check_collisions(&self, at: &Pointer, found: &mut Found) -> BTreeMap<String, usize> {
+        let mut known: BTreeMap<String, usize> = BTreeMap::new();
+        for (position, (name, parameter)) in self.params.iter().enumerate() {
+            let variable = &parameter.env_name;
+            if let Some(other) = known.get(variable).and_then(|at| self.params.get_index(*at)) {
                 let detail =
-                    format!("`{other}` and `{name}` both make the variable {}", parameter.env_name);
+                    format!("`{}` and `{name}` both make the variable {variable}", other.0);
                 found.push(at.key(name).fault(Code::NameCollision, detail));
             } else {
-                known.insert(parameter.env_name.clone(), name.clone());
+                known.insert(variable.clone(), position);
             }
         }
         known
+    }
+}
+
+/// Which variables are inputs, and which outputs.
+struct Roles<'a> {
+    inputs: BTreeSet<&'a str>,
+    outputs: BTreeSet<&'a str>,
+}
+
+impl<'a> Roles<'a> {
+    fn of(
+        inputs: &'a [(String, Pointer)],
+        outputs: &'a [(String, Pointer)],
+        found: &mut Found,
+    ) -> Self {
+        let names = |listed: &'a [(String, Pointer)]| listed.iter().map(|(name, _)| name.as_str());
+        let roles = Self { inputs: names(inputs).collect(), outputs: names(outputs).collect() };
+        for (name, at) in outputs {
+            if roles.inputs.contains(name.as_str()) {
+                let detail = format!("`{name}` is an input and an output");
+                found.push(at.fault(Code::InputOutputOverlap, detail));
+            }
+        }
+        roles
+    }
+
+    fn of_variable(&self, env_name: &str) -> Option<Direction> {
+        if self.inputs.contains(env_name) {
+            return Some(Direction::Input);
+        }
+        self.outputs.contains(env_name).then_some(Direction::Output)
     }
 }
 

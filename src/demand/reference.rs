@@ -4,11 +4,15 @@
 //! References nest, and are normalised as names are. The reference hangs on some that cannot be
 //! resolved; here each is named, and so is every circle.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use super::{
     environment::is_identifier,
     fault::{Code, Fault, Pointer},
+    python::text::is_word,
 };
 
 /// Linux refuses an environment string of 128 KiB (`MAX_ARG_STRLEN`); nothing longer is made, so
@@ -63,13 +67,14 @@ pub(super) fn find(text: &str) -> Vec<(Range<usize>, String)> {
     while let Some(offset) = text[from..].find("${") {
         let start = from + offset;
         let name_start = start + 2;
-        let end = text[name_start..].find('}').map(|length| name_start + length);
-        match end.filter(|end| is_identifier(&text[name_start..*end])) {
-            Some(end) => {
-                references.push((start..end + 1, text[name_start..end].to_ascii_uppercase()));
-                from = end + 1;
-            }
-            None => from = name_start,
+        let name = &text[name_start..];
+        let name = &name[..name.find(|c: char| !is_word(c)).unwrap_or(name.len())];
+        let end = name_start + name.len();
+        if is_identifier(name) && text[end..].starts_with('}') {
+            references.push((start..end + 1, name.to_ascii_uppercase()));
+            from = end + 1;
+        } else {
+            from = name_start;
         }
     }
     references
@@ -169,14 +174,9 @@ impl Resolver<'_> {
     fn open(&mut self, position: usize) -> Open {
         self.states[position] = State::Open;
         let parameter = &self.parameters[position];
-        let mut names: Vec<String> = Vec::new();
-        for text in [Some(parameter.value), parameter.remote].into_iter().flatten() {
-            for (_, name) in find(text) {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-        }
+        let texts = [Some(parameter.value), parameter.remote].into_iter().flatten();
+        let names: BTreeSet<String> =
+            texts.flat_map(|text| find(text).into_iter().map(|(_, name)| name)).collect();
         let mut opened = Open { position, targets: Vec::new(), broken: false };
         for name in names {
             if let Some(target) = self.index.get(name.as_str()) {

@@ -126,21 +126,21 @@ pub(super) fn read_input(value: &Value, at: &Pointer, found: &mut Found) -> Opti
 }
 
 /// Where outputs without a remote path of their own go.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Prefix<'a> {
+#[derive(Debug)]
+pub(super) enum Prefix {
     /// Nowhere.
     Absent,
     /// Somewhere that cannot be told, which is a fault of its own.
     Faulty,
     /// Below this path.
-    Path(&'a S3Path),
+    Path(S3Path),
 }
 
 /// Reads an output: `local`, `local @ remote`, or an object. Without a remote path it goes below
 /// `prefix`. Numbers, booleans and `null` are paths spelt as Python spells them.
 pub(super) fn read_output(
     value: &Value,
-    prefix: Prefix<'_>,
+    prefix: &Prefix,
     at: &Pointer,
     found: &mut Found,
 ) -> Option<Resolvable> {

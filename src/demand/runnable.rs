@@ -3,6 +3,8 @@
 //! The reference finds these only when it plans, so the functions that only read or rewrite a
 //! demand take one without them. A request that cannot be read is told of them at once.
 
+use std::collections::BTreeSet;
+
 use super::{
     Demand,
     fault::{Code, Fault},
@@ -32,8 +34,11 @@ impl Demand {
 
     /// Adds [`Self::unrunnable`] faults for places that have none yet.
     pub(super) fn add_unrunnable(&self, found: &mut Vec<Fault>) {
+        let known: BTreeSet<String> = found.iter().map(|fault| fault.pointer.clone()).collect();
         for fault in self.unrunnable() {
-            if !found.iter().any(|known| known.pointer.starts_with(&fault.pointer)) {
+            // The first place that does not sort before this one is this one or below it, if any is.
+            let next = known.range(fault.pointer.clone()..).next();
+            if !next.is_some_and(|place| place.starts_with(&fault.pointer)) {
                 found.push(fault);
             }
         }

@@ -118,7 +118,7 @@ impl ExecutionContext {
             (scratch, shared) => {
                 let faults: Vec<Fault> =
                     [scratch.err(), shared.err()].into_iter().flatten().collect();
-                return Err(faults.into());
+                return Err(Faults::of(faults));
             }
         };
         let isolate_inputs = site.configuration.isolate_inputs.unwrap_or(true);

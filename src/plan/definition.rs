@@ -43,6 +43,7 @@ pub(super) fn execute(create: &BatchCreateRequest) -> JobDefinition {
 /// tag [`CONTENT_HASH_TAG`] left out.
 pub(super) fn hashed(mut register: RegisterJobDefinition) -> JobDefinition {
     register.tags.shift_remove(CONTENT_HASH_TAG);
+    // A definition is made of texts and numbers alone, which always have a JSON form.
     let content = serde_json::to_value(&register).unwrap_or(Value::Null);
     let content_hash = sha256_hex(&dumps(&content));
     register.tags.insert(CONTENT_HASH_TAG.to_owned(), content_hash.clone());

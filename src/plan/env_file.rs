@@ -28,13 +28,12 @@ pub(super) fn split<'w>(
     words: impl Iterator<Item = &'w str>,
 ) -> (IndexMap<String, String>, IndexMap<String, String>) {
     let mut direct = IndexMap::new();
-    for word in words {
-        for name in mentioned(word) {
-            if let Some((name, value)) = environment.shift_remove_entry(name) {
-                direct.insert(name, value);
-            }
+    for name in words.flat_map(mentioned) {
+        if let Some((name, value)) = environment.get_key_value(name) {
+            direct.entry(name.clone()).or_insert_with(|| value.clone());
         }
     }
+    environment.retain(|name, _| !direct.contains_key(name));
     (direct, environment)
 }
 

@@ -1,7 +1,22 @@
 //! The plan: everything derived from a demand and a site, computed once. PURE.
 //!
 //! [`plan`] gives what the reference's `PrepareDemandScaffoldingHandler` returns for the same
-//! demand, catalogue, environment base and region, and beside it the jobs to submit.
+//! demand, catalogue, environment base and region, and beside it the jobs to submit. Its other
+//! public functions are here too:
+//!
+//! | the reference | here |
+//! |---|---|
+//! | `BatchEFSConfiguration.build` | [`volume::Volume::build`] |
+//! | `BatchEFSConfiguration(mount_point_config, read_only)` | [`volume::Volume::new`] |
+//! | `get_batch_efs_configuration` | [`volume::Volume::resolve`] |
+//! | `MountPointConfiguration.build` | [`mount_point::MountPoint::build`] |
+//! | `MountPointConfiguration.as_…_path`, `as_efs_uri` | [`mount_point::MountPoint`]'s methods of these names |
+//! | `get_efs_path`, `get_local_path` | [`mount_point::efs_uri`], [`mount_point::container_path`] |
+//! | `DemandExecutionContextManager` | [`context::ExecutionContext`] |
+//! | `…from_demand_execution` | [`context::ExecutionContext::from_demand_execution`] |
+//! | `update_demand_execution_parameter_inputs`, `…_outputs` | [`paths::update_parameter_inputs`], [`paths::update_parameter_outputs`] |
+//! | `get_batch_job_queue_name` | [`context::batch_job_queue_name`] |
+//! | `get_execution_hash(strict)` | [`Demand::loose_hash`], [`Demand::strict_hash`] |
 
 pub mod batch_job;
 pub mod budget;
@@ -110,7 +125,7 @@ pub fn plan(demand: &Demand, site: &Site) -> Result<Plan, PlanErrors> {
         Ok(volumes) => volumes,
         Err(errors) => {
             faults.extend(errors.into_vec());
-            return Err(faults.into());
+            return Err(Faults::of(faults));
         }
     };
     let configuration = demand.configuration().over(&site.configuration);
@@ -119,11 +134,11 @@ pub fn plan(demand: &Demand, site: &Site) -> Result<Plan, PlanErrors> {
         Ok(context) => context,
         Err(errors) => {
             faults.extend(errors.into_vec());
-            return Err(faults.into());
+            return Err(Faults::of(faults));
         }
     };
     if !faults.is_empty() {
-        return Err(faults.into());
+        return Err(Faults::of(faults));
     }
     let mode = configuration.env_file_write_mode.unwrap_or(EnvFileWriteMode::Always);
     let job = BatchJob::of(&context, site, mode);
@@ -133,7 +148,7 @@ pub fn plan(demand: &Demand, site: &Site) -> Result<Plan, PlanErrors> {
         (job, transfers) => {
             faults.extend(job.err().into_iter().flat_map(Faults::into_vec));
             faults.extend(transfers.err().into_iter().flat_map(Faults::into_vec));
-            return Err(faults.into());
+            return Err(Faults::of(faults));
         }
     };
     let steps = Planner::new(&context, site, &job).steps(&transfers, &configuration);

@@ -101,6 +101,7 @@ impl<'a> Planner<'a> {
             data_sync_requests: transfers.to_vec(),
             remove_data_paths_requests: removals.to_vec(),
         };
+        // A task is made of texts and numbers alone, which always have a JSON form.
         let told = serde_json::to_string(&task).unwrap_or_default();
         let overrides = worker::overrides(&told, self.site);
         let submit_job = self.submit_job(step, &self.worker, overrides);

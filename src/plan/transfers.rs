@@ -88,11 +88,10 @@ pub(super) fn worker_removals(
     working: &EfsUri,
 ) -> Vec<RemoveDataPathsRequest> {
     uris.retain(|uri| uri.is_within(working));
-    uris.sort_by_cached_key(ToString::to_string);
-    uris.dedup();
-    let topmost = |uri: &&EfsUri| !uris.iter().any(|other| other != *uri && uri.is_within(other));
-    let kept: Vec<EfsUri> = uris.iter().filter(topmost).cloned().collect();
-    if kept.is_empty() { Vec::new() } else { vec![removal(&kept)] }
+    // With the slash before every other character, what is below a path follows it at once.
+    uris.sort_by_cached_key(|uri| uri.to_string().replace('/', "\0"));
+    uris.dedup_by(|below, above| below.is_within(above));
+    if uris.is_empty() { Vec::new() } else { vec![removal(&uris)] }
 }
 
 pub(super) fn removal(uris: &[EfsUri]) -> RemoveDataPathsRequest {

@@ -32,7 +32,7 @@ pub(super) fn choose(demand: &Demand, site: &Site) -> Result<Volumes, PlanErrors
         (Ok(scratch), Ok(shared), Ok(tmp)) => Ok(Volumes { scratch, shared, tmp }),
         (scratch, shared, tmp) => {
             let errors = [scratch.err(), shared.err(), tmp.err()].into_iter().flatten();
-            Err(Faults::from(errors.collect::<Vec<Fault>>()))
+            Err(Faults::of(errors.collect()))
         }
     }
 }

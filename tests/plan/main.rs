@@ -9,5 +9,6 @@ mod names;
 mod properties;
 mod python;
 mod sample;
+mod scale;
 mod site;
 mod steps;
