@@ -49,8 +49,8 @@ const IDS: usize = 100;
             content_type = "application/problem+json"),
         (status = 422, description = "The demand cannot be planned; every fault is named",
             body = Problem, content_type = "application/problem+json"),
-        super::openapi::BodyProblems,
-        super::openapi::ServiceProblems,
+        super::responses::BodyProblems,
+        super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn submit(
@@ -74,8 +74,8 @@ pub(super) async fn submit(
         (status = 200, description = "The plan", body = Plan),
         (status = 422, description = "The demand cannot be planned; every fault is named",
             body = Problem, content_type = "application/problem+json"),
-        super::openapi::BodyProblems,
-        super::openapi::ServiceProblems,
+        super::responses::BodyProblems,
+        super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn plan(
@@ -109,8 +109,8 @@ pub(super) struct GetParameters {
         (status = 304, description = "Nothing has changed"),
         (status = 404, description = "There is no such demand", body = Problem,
             content_type = "application/problem+json"),
-        super::openapi::QueryProblems,
-        super::openapi::ServiceProblems,
+        super::responses::QueryProblems,
+        super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn get(
@@ -127,7 +127,7 @@ pub(super) async fn get(
     let deadline = tokio::time::Instant::now() + wait;
     let mut changes = app.runs.subscribe(&id);
     loop {
-        let record = app.runs.get(&id).await?.ok_or_else(|| unknown(&id))?;
+        let record = app.runs.get(&id).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
         let fresh = known.is_none_or(|known| !matches(known, record.version));
         let ended = record.state.phase == Phase::Done;
         let over = tokio::time::Instant::now() >= deadline || app.stopping.is_cancelled();
@@ -196,8 +196,8 @@ pub struct DemandList {
     params(ListParameters),
     responses(
         (status = 200, description = "A page of demands", body = DemandList),
-        super::openapi::QueryProblems,
-        super::openapi::ServiceProblems,
+        super::responses::QueryProblems,
+        super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn list(
@@ -257,7 +257,7 @@ fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
             content_type = "application/problem+json"),
         (status = 409, description = "It has ended", body = Problem,
             content_type = "application/problem+json"),
-        super::openapi::ServiceProblems,
+        super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn cancel(
@@ -293,8 +293,8 @@ pub struct RetryRequest {
             content_type = "application/problem+json"),
         (status = 409, description = "It has not ended, or has completed", body = Problem,
             content_type = "application/problem+json"),
-        super::openapi::BodyProblems,
-        super::openapi::ServiceProblems,
+        super::responses::BodyProblems,
+        super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn retry(
@@ -335,10 +335,6 @@ fn matches(known: &str, version: i64) -> bool {
         .any(|tag| tag == "*" || tag == own)
 }
 
-pub(super) fn unknown(id: &str) -> Problem {
-    Problem::new(Kind::UnknownDemand, format!("There is no demand `{id}`."))
-}
-
 impl From<StoreError> for Problem {
     fn from(failed: StoreError) -> Self {
         Self::internal(&failed)
@@ -348,7 +344,7 @@ impl From<StoreError> for Problem {
 impl From<TransitionError> for Problem {
     fn from(error: TransitionError) -> Self {
         match error {
-            TransitionError::NotFound(id) => unknown(&id),
+            TransitionError::NotFound(id) => Problem::unknown_demand(&id),
             TransitionError::Illegal(illegal) => {
                 Self::new(Kind::StateForbids, format!("{illegal}."))
             }

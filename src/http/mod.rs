@@ -12,6 +12,7 @@ pub mod openapi;
 mod problem;
 mod reading;
 pub mod request;
+pub mod responses;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,12 +4,11 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
+use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
-use utoipa::{IntoResponses, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problem::Problem;
 use super::{App, demands, health, reading};
 
 #[derive(OpenApi)]
@@ -55,38 +54,4 @@ pub fn document() -> Document {
 )]
 async fn openapi() -> Response {
     ([(CACHE_CONTROL, "no-cache")], Json(document())).into_response()
-}
-
-/// What a body can have wrong.
-#[derive(IntoResponses)]
-pub enum BodyProblems {
-    /// The body is not JSON, or nested too deep
-    #[response(status = 400, content_type = "application/problem+json")]
-    InvalidJson(#[to_schema] Problem),
-    /// The body is larger than the service takes
-    #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(#[to_schema] Problem),
-    /// The body is not application/json
-    #[response(status = 415, content_type = "application/problem+json")]
-    UnsupportedMediaType(#[to_schema] Problem),
-}
-
-/// What a query can have wrong.
-#[derive(IntoResponses)]
-pub enum QueryProblems {
-    /// A query parameter cannot be understood
-    #[response(status = 400, content_type = "application/problem+json")]
-    InvalidQuery(#[to_schema] Problem),
-}
-
-/// What can fail whatever the request.
-#[derive(IntoResponses)]
-pub enum ServiceProblems {
-    /// The service failed; the request id finds the cause in its log
-    #[response(status = 500, content_type = "application/problem+json")]
-    Internal(#[to_schema] Problem),
-    /// The service is at its limit, or cannot do it now
-    #[response(status = 503, content_type = "application/problem+json",
-        headers(("Retry-After" = u32, description = "Seconds after which to try again")))]
-    Unavailable(#[to_schema] Problem),
 }

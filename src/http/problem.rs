@@ -70,6 +70,11 @@ impl Problem {
         )
     }
 
+    /// No demand has this id.
+    pub fn unknown_demand(execution_id: &str) -> Self {
+        Self::new(Kind::UnknownDemand, format!("There is no demand `{execution_id}`."))
+    }
+
     /// A demand that cannot be planned; names everything that is wrong with it.
     pub fn invalid_demand(faults: Faults) -> Self {
         let errors = faults.into_vec();

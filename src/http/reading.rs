@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::demands::unknown;
 use super::extract::{DemandId, Query};
 use super::problem::{Kind, Problem};
 use crate::engine::job::LogLine;
@@ -28,14 +27,14 @@ const ENTRIES: i64 = 1000;
         (status = 200, description = "The stored plan", body = Plan),
         (status = 404, description = "There is no such demand", body = Problem,
             content_type = "application/problem+json"),
-        super::openapi::ServiceProblems,
+        super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn plan(
     State(app): State<App>,
     DemandId(id): DemandId,
 ) -> Result<Response, Problem> {
-    let plan = app.runs.stored_plan(&id).await?.ok_or_else(|| unknown(&id))?;
+    let plan = app.runs.stored_plan(&id).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], plan).into_response())
 }
 
@@ -65,8 +64,8 @@ pub struct EventList {
         (status = 200, description = "The history", body = EventList),
         (status = 404, description = "There is no such demand", body = Problem,
             content_type = "application/problem+json"),
-        super::openapi::QueryProblems,
-        super::openapi::ServiceProblems,
+        super::responses::QueryProblems,
+        super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn events(
@@ -74,7 +73,8 @@ pub(super) async fn events(
     DemandId(id): DemandId,
     Query(EventParameters { after }): Query<EventParameters>,
 ) -> Result<Response, Problem> {
-    let events = app.runs.history(&id, after, ENTRIES).await?.ok_or_else(|| unknown(&id))?;
+    let events =
+        app.runs.history(&id, after, ENTRIES).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(EventList { events })).into_response())
 }
 
@@ -117,8 +117,8 @@ pub struct LogDocument {
         (status = 200, description = "Lines of the log", body = LogDocument),
         (status = 404, description = "There is no such demand, or no such log yet",
             body = Problem, content_type = "application/problem+json"),
-        super::openapi::QueryProblems,
-        super::openapi::ServiceProblems,
+        super::responses::QueryProblems,
+        super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn logs(
@@ -145,7 +145,7 @@ pub(super) async fn logs(
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::NotFound(id) => unknown(&id),
+            LogError::NotFound(id) => Problem::unknown_demand(&id),
             LogError::NoLog => Self::new(
                 Kind::NoLog,
                 "No such step has a log; a log exists once the step's command has started.",
