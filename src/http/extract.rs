@@ -1,34 +1,38 @@
 //! What handlers take from a request, refused with a problem where it is not acceptable.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use futures::StreamExt;
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::App;
 use super::problem::{Kind, Problem};
 use crate::demand::json;
 use crate::telemetry::chain;
+
+/// How much of a body beyond the limit is read before it is refused.
+const PASSED_OVER: usize = 16 * 1024 * 1024;
 
 /// A JSON body: `application/json` only, so that no web page can send one without asking first;
 /// within the limits of [`json::read`].
 #[derive(Debug)]
 pub struct JsonBody(pub Value);
 
-impl<S: Send + Sync> FromRequest<S> for JsonBody {
+impl FromRequest<App> for JsonBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(
                 Kind::UnsupportedMediaType,
                 "Send the body as application/json, with that Content-Type.",
             ));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|refused| body(&refused))?;
+        let body = read(request.into_body(), app.body_limit).await?;
         json::read(&body)
             .map(Self)
             .map_err(|fault| Problem::new(Kind::InvalidJson, format!("{}.", chain(&fault))))
@@ -39,14 +43,14 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 #[derive(Debug)]
 pub struct OptionalJsonBody(pub Option<Value>);
 
-impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
+impl FromRequest<App> for OptionalJsonBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         if request.headers().contains_key(CONTENT_TYPE) {
-            return JsonBody::from_request(request, state).await.map(|body| Self(Some(body.0)));
+            return JsonBody::from_request(request, app).await.map(|body| Self(Some(body.0)));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|refused| body(&refused))?;
+        let body = read(request.into_body(), app.body_limit).await?;
         if body.is_empty() {
             return Ok(Self(None));
         }
@@ -65,14 +69,27 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn body(refused: &BytesRejection) -> Problem {
-    if refused.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::new(
-            Kind::TooLarge,
-            "The body is larger than this service takes; put large data into S3 and name it.",
-        );
+/// The whole body, of `limit` bytes at most. What is beyond is read to its end, up to
+/// [`PASSED_OVER`]: a client that is answered while it still sends may never see the answer.
+async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    let mut frames = body.into_data_stream();
+    let (mut kept, mut length) = (Vec::new(), 0_usize);
+    while let Some(frame) = frames.next().await {
+        let frame = frame.map_err(|_| Problem::new(Kind::BadRequest, "The body ended early."))?;
+        length = length.saturating_add(frame.len());
+        if length <= limit {
+            kept.extend_from_slice(&frame);
+        } else if length - limit > PASSED_OVER {
+            break;
+        }
     }
-    Problem::new(Kind::BadRequest, "The body ended early.")
+    if length > limit {
+        return Err(Problem::new(
+            Kind::TooLarge,
+            format!("The body is larger than {limit} bytes; put large data into S3 and name it."),
+        ));
+    }
+    Ok(kept)
 }
 
 /// Query parameters. A parameter the path does not know is an error, since a filter that is

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use http::{HeaderName, HeaderValue, Method, header};
 use tokio_util::sync::CancellationToken;
@@ -56,13 +55,15 @@ pub struct Limits {
 #[derive(Clone)]
 pub(crate) struct App {
     runs: Runs,
+    /// The largest body, in bytes.
+    body_limit: usize,
     stopping: CancellationToken,
 }
 
 /// The service's routes. Waits for changes end early once `stopping` is canceled.
 pub fn router(runs: Runs, limits: Limits, stopping: CancellationToken) -> Router {
     let origins = limits.cors_origins.clone();
-    let body = limits.body;
+    let body_limit = limits.body;
     let guard = Arc::new(Guard::new(limits));
     let (routes, _) = openapi::routes().split_for_parts();
     let layers = ServiceBuilder::new()
@@ -72,9 +73,8 @@ pub fn router(runs: Runs, limits: Limits, stopping: CancellationToken) -> Router
         .layer(from_fn(problem::every_error_is_a_problem))
         .layer(cors(origins))
         .layer(CatchPanicLayer::new())
-        .layer(from_fn_with_state(guard, guard::check))
-        .layer(DefaultBodyLimit::max(body));
-    routes.with_state(App { runs, stopping }).layer(layers)
+        .layer(from_fn_with_state(guard, guard::check));
+    routes.with_state(App { runs, body_limit, stopping }).layer(layers)
 }
 
 fn span(request: &http::Request<axum::body::Body>) -> tracing::Span {
