@@ -106,6 +106,13 @@ pub(super) struct LogPage {
     pub lines: Vec<Value>,
     #[serde(default)]
     pub next_cursor: Option<String>,
+    #[serde(default)]
+    pub step: Option<String>,
+    #[serde(default = "first")]
+    pub attempt: u32,
+    /// Whether nothing will ever follow.
+    #[serde(default)]
+    pub complete: bool,
 }
 
 /// `GET /demands`

@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
         let attempt = attempt.map(|attempt| attempt.to_string());
         let of = [("step", step), ("attempt", attempt)];
         let of = of.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        let mut log = Log { client, id: &id, of, cursor: None };
+        let mut log = Log { client, id: &id, of, cursor: None, printed: None };
         if !follow {
             log.print(terminal).await?;
             return Ok(Exit::Done);
@@ -72,6 +72,8 @@ struct Log<'a> {
     id: &'a str,
     of: Vec<(&'static str, String)>,
     cursor: Option<String>,
+    /// The step and attempt whose log is all printed.
+    printed: Option<(Option<String>, u32)>,
 }
 
 impl Log<'_> {
@@ -82,6 +84,10 @@ impl Log<'_> {
             let cursor = self.cursor.clone().map(|cursor| ("cursor", cursor));
             let call = Call::get(&path).query(self.of.clone()).query(cursor);
             let page: LogPage = self.client.send(&call).await?.document()?.read;
+            let log = (page.step, page.attempt);
+            if self.printed.as_ref() == Some(&log) {
+                return Ok(());
+            }
             for line in &page.lines {
                 if terminal.json() {
                     terminal.document(line)?;
@@ -92,6 +98,12 @@ impl Log<'_> {
             }
             let read_on = !page.lines.is_empty() && page.next_cursor.is_some();
             self.cursor = page.next_cursor.or_else(|| self.cursor.take());
+            if page.complete {
+                // The next step's log, once there is one, is read from its start.
+                self.printed = Some(log);
+                self.cursor = None;
+                return Ok(());
+            }
             if !read_on || terminal.closed() {
                 return Ok(());
             }

@@ -9,9 +9,8 @@ use serde_json::Value;
 use super::exit::Exit;
 use super::failure::complain;
 use crate::demand::{Demand, Faults, json};
-use crate::http::{Kind, Problem};
+use crate::http::Problem;
 use crate::plan::{Site, plan};
-use crate::telemetry::chain;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -67,9 +66,10 @@ fn answer(arguments: &Arguments) -> Result<Exit, PlanError> {
                     Ok(planned) => write_line(&mut out, &planned)?,
                     Err(problem) => write_line(&mut out, &problem)?,
                 }
+                // Whoever sends a request may wait for its answer before the next.
+                out.flush()?;
             }
         }
-        out.flush()?;
         return Ok(Exit::Done);
     }
     let mut request = Vec::new();
@@ -89,8 +89,7 @@ fn answer(arguments: &Arguments) -> Result<Exit, PlanError> {
 }
 
 fn plan_one(request: &[u8], site: &Site) -> Result<crate::plan::Plan, Problem> {
-    let request = json::read(request)
-        .map_err(|fault| Problem::new(Kind::InvalidJson, format!("{}.", chain(&fault))))?;
+    let request = json::read(request).map_err(|fault| Problem::invalid_json(&fault))?;
     let refused = |faults: Faults| Problem::invalid_demand(faults);
     let demand = Demand::parse(&request).map_err(refused)?;
     plan(&demand, site).map_err(refused)

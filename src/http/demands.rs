@@ -58,7 +58,8 @@ pub(super) async fn submit(
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(request): JsonBody,
 ) -> Result<Response, Problem> {
-    let (status, record) = match app.runs.accept(&request, None, key).await? {
+    let accepted = finished(async move { app.runs.accept(&request, None, key).await }).await?;
+    let (status, record) = match accepted {
         Accepted::New(record) => (StatusCode::CREATED, record),
         Accepted::Before(record) => (StatusCode::OK, record),
     };
@@ -264,7 +265,7 @@ pub(super) async fn cancel(
     State(app): State<App>,
     DemandId(id): DemandId,
 ) -> Result<Response, Problem> {
-    let record = app.runs.cancel(&id, None).await?;
+    let record = finished(async move { app.runs.cancel(&id, None).await }).await?;
     Ok((StatusCode::ACCEPTED, document(&record)).into_response())
 }
 
@@ -307,8 +308,23 @@ pub(super) async fn retry(
         .transpose()
         .map_err(|refused| Problem::new(Kind::BadRequest, format!("{refused}.")))?
         .map(|request| request.from_attempt);
-    let record = app.runs.retry(&id, from_attempt, None).await?;
+    let record = finished(async move { app.runs.retry(&id, from_attempt, None).await }).await?;
     Ok((StatusCode::ACCEPTED, document(&record)).into_response())
+}
+
+/// Does what was asked to its end, also when whoever asked goes away meanwhile: what is stored must
+/// be told to the reconciler and to those who wait.
+async fn finished<T, E>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    E: Into<Problem> + Send + 'static,
+{
+    match tokio::spawn(work).await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(failed) => Err(Problem::internal(&failed)),
+    }
 }
 
 const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];

@@ -12,7 +12,6 @@ use serde_json::Value;
 use super::App;
 use super::problem::{Kind, Problem};
 use crate::demand::json;
-use crate::telemetry::chain;
 
 /// How much of a body beyond the limit is read before it is refused.
 const PASSED_OVER: usize = 16 * 1024 * 1024;
@@ -33,9 +32,7 @@ impl FromRequest<App> for JsonBody {
             ));
         }
         let body = read(request.into_body(), app.body_limit).await?;
-        json::read(&body)
-            .map(Self)
-            .map_err(|fault| Problem::new(Kind::InvalidJson, format!("{}.", chain(&fault))))
+        json::read(&body).map(Self).map_err(|fault| Problem::invalid_json(&fault))
     }
 }
 
@@ -47,12 +44,15 @@ impl FromRequest<App> for OptionalJsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        if request.headers().contains_key(CONTENT_TYPE) {
-            return JsonBody::from_request(request, app).await.map(|body| Self(Some(body.0)));
-        }
+        let is_json = is_json(request.headers());
         let body = read(request.into_body(), app.body_limit).await?;
         if body.is_empty() {
             return Ok(Self(None));
+        }
+        if is_json {
+            return json::read(&body)
+                .map(|body| Self(Some(body)))
+                .map_err(|fault| Problem::invalid_json(&fault));
         }
         Err(Problem::new(
             Kind::UnsupportedMediaType,

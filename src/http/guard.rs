@@ -1,11 +1,13 @@
-//! What a request must pass before a handler sees it: room, a known `Host`, and a time limit.
+//! What a request must pass before a handler sees it: a known `Host`, no foreign page behind it,
+//! room, and a time limit.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::HOST;
+use http::header::{HOST, ORIGIN};
+use http::{HeaderValue, Method};
 use tokio::sync::Semaphore;
 
 use super::Limits;
@@ -39,6 +41,22 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// Whether a page of another origin sends the request. CORS keeps such pages from reading
+    /// answers and from sending JSON, but not from sending requests without a body.
+    fn is_foreign(&self, request: &Request) -> bool {
+        if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+            return false;
+        }
+        let Some(origin) = request.headers().get(ORIGIN) else { return false };
+        let host = request.headers().get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+        let own = [b"http://", b"https://".as_slice()]
+            .iter()
+            .any(|scheme| origin.as_bytes().strip_prefix(*scheme) == Some(host));
+        !own && !self.limits.cors_origins.contains(origin)
+    }
+}
+
 pub(super) async fn check(
     State(guard): State<Arc<Guard>>,
     request: Request,
@@ -51,12 +69,24 @@ pub(super) async fn check(
         )
         .into_response();
     }
-    let Ok(_room) = guard.room.try_acquire() else {
+    if guard.is_foreign(&request) {
+        return Problem::new(
+            Kind::ForeignOrigin,
+            "Pages of this origin may not call the service (http.cors_origins).",
+        )
+        .into_response();
+    }
+    // A service at its limit is alive, and must be able to say so.
+    let is_health = request.uri().path().starts_with("/health/");
+    let room = guard.room.try_acquire();
+    if room.is_err() && !is_health {
         return Problem::new(Kind::Overloaded, "The service is at its limit; try again soon.")
             .retry_after(1)
             .into_response();
-    };
+    }
     tokio::time::timeout(guard.limits.time, next.run(request)).await.unwrap_or_else(|_| {
-        Problem::new(Kind::TimedOut, "The request was not answered in time.").into_response()
+        Problem::new(Kind::TimedOut, "The request was not answered in time; try again.")
+            .retry_after(5)
+            .into_response()
     })
 }

@@ -31,10 +31,8 @@ pub struct Readiness {
 pub struct PartReadiness {
     /// `store`, `reconciler` or `engine`.
     pub part: String,
-    /// Whether it is ready.
+    /// Whether it is ready; the service's log tells why not.
     pub ready: bool,
-    /// What to look at when it is not.
-    pub detail: Option<String>,
 }
 
 /// Answers while the service lives.
@@ -61,11 +59,7 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
         .ready()
         .await
         .into_iter()
-        .map(|(part, failed)| PartReadiness {
-            part: part.to_owned(),
-            ready: failed.is_none(),
-            detail: failed,
-        })
+        .map(|(part, ready)| PartReadiness { part: part.to_owned(), ready })
         .collect();
     let ready = parts.iter().all(|part| part.ready);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

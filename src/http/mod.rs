@@ -25,8 +25,8 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::trace::TraceLayer;
-use tracing::info_span;
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+use tracing::{Level, info_span};
 
 pub use openapi::document;
 pub use problem::{Kind, PROBLEM_JSON, Problem};
@@ -66,10 +66,13 @@ pub fn router(runs: Runs, limits: Limits, stopping: CancellationToken) -> Router
     let body_limit = limits.body;
     let guard = Arc::new(Guard::new(limits));
     let (routes, _) = openapi::routes().split_for_parts();
+    let log = TraceLayer::new_for_http()
+        .make_span_with(span)
+        .on_response(DefaultOnResponse::new().level(Level::INFO));
     let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(log)
         .layer(from_fn(problem::every_error_is_a_problem))
         .layer(cors(origins))
         .layer(CatchPanicLayer::new())

@@ -14,6 +14,7 @@ use tower_http::request_id::RequestId;
 use tracing::error;
 use utoipa::ToSchema;
 
+use crate::demand::json::JsonFault;
 use crate::demand::{Fault, Faults};
 
 /// The media type of problem documents.
@@ -66,8 +67,18 @@ impl Problem {
         error!(error = %crate::telemetry::chain(failed), "a request failed");
         Self::new(
             Kind::Internal,
-            "The service failed. Nothing was lost; the request id finds the cause in its log.",
+            "The service failed; sending the same again is safe. The request id finds the cause in \
+             its log.",
         )
+    }
+
+    /// A body that is no JSON, or nested too deep to be a demand.
+    pub fn invalid_json(fault: &JsonFault) -> Self {
+        let kind = match fault {
+            JsonFault::TooDeep { .. } => Kind::InvalidDemand,
+            JsonFault::NotUtf8 { .. } | JsonFault::Syntax(_) => Kind::InvalidJson,
+        };
+        Self::new(kind, format!("The body is {}.", crate::telemetry::chain(fault)))
     }
 
     /// No demand has this id.
@@ -129,6 +140,8 @@ pub enum Kind {
     UnsupportedMediaType,
     /// The `Host` is not one of the service's names.
     UnknownHost,
+    /// A web page of another origin sends it.
+    ForeignOrigin,
     /// The service failed.
     Internal,
     /// The service cannot do it now.
@@ -157,6 +170,7 @@ impl Kind {
             Self::TooLarge => "too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::UnknownHost => "unknown-host",
+            Self::ForeignOrigin => "foreign-origin",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
             Self::Overloaded => "overloaded",
@@ -180,6 +194,7 @@ impl Kind {
             Self::TooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The media type is not supported",
             Self::UnknownHost => "The service does not answer to this host name",
+            Self::ForeignOrigin => "The page's origin may not call the service",
             Self::Internal => "The service failed",
             Self::Unavailable => "The service cannot do this now",
             Self::Overloaded => "Too many requests at once",
@@ -200,9 +215,11 @@ impl Kind {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            Self::Unavailable | Self::Overloaded | Self::TimedOut => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -213,7 +230,6 @@ impl Kind {
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
             StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
-            StatusCode::REQUEST_TIMEOUT => Self::TimedOut,
             StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
             status if status.is_server_error() => Self::Internal,
             _ => Self::BadRequest,

@@ -67,6 +67,10 @@ impl Runs {
             .get(execution_id)
             .await?
             .ok_or_else(|| LogError::NotFound(execution_id.to_owned()))?;
+        let cursor = cursor.map(Cursor::parse).transpose()?;
+        // A log that was begun is read on, whatever would be chosen by now.
+        let step = step.or(cursor.as_ref().map(|cursor| cursor.step));
+        let attempt = attempt.or(cursor.as_ref().map(|cursor| cursor.attempt));
         let with_log: Vec<&StepRun> = record
             .state
             .steps
@@ -82,7 +86,10 @@ impl Runs {
             .or_else(|| with_log.last())
             .ok_or(LogError::NoLog)?;
         let streams = streams(run);
-        let (mut index, mut within) = position(cursor, streams.len())?;
+        let (mut index, mut within) = match cursor {
+            None => (0, None),
+            Some(cursor) => (cursor.within_run(run, streams.len())?, Some(cursor.within)),
+        };
         let mut lines = Vec::new();
         loop {
             let page =
@@ -95,7 +102,12 @@ impl Runs {
                 return Ok(Logs {
                     step: run.step,
                     attempt: run.attempt,
-                    next_cursor: format!("{index}.{}", within.unwrap_or_default()),
+                    next_cursor: format!(
+                        "{}.{}.{index}.{}",
+                        run.step.as_str(),
+                        run.attempt,
+                        within.unwrap_or_default()
+                    ),
                     complete: exhausted && last && run.has_ended(),
                     lines,
                 });
@@ -121,13 +133,28 @@ fn streams(run: &StepRun) -> Vec<&str> {
     streams
 }
 
-/// A cursor is `<index of the try>.<the engine's cursor>`.
-fn position(cursor: Option<&str>, streams: usize) -> Result<(usize, Option<String>), LogError> {
-    let Some(cursor) = cursor else { return Ok((0, None)) };
-    let (index, within) = cursor.split_once('.').ok_or(LogError::Cursor)?;
-    let index: usize = index.parse().map_err(|_| LogError::Cursor)?;
-    if index >= streams {
-        return Err(LogError::Cursor);
+/// `<step>.<attempt>.<index of the try>.<the engine's cursor>`: a cursor names its log, since the
+/// one that is chosen without being asked for changes as the demand goes on.
+struct Cursor {
+    step: Step,
+    attempt: u32,
+    index: usize,
+    within: String,
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Result<Self, LogError> {
+        let mut parts = text.splitn(4, '.');
+        let mut part = || parts.next().ok_or(LogError::Cursor);
+        let step = serde_json::from_value(part()?.into()).map_err(|_| LogError::Cursor)?;
+        let attempt = part()?.parse().map_err(|_| LogError::Cursor)?;
+        let index = part()?.parse().map_err(|_| LogError::Cursor)?;
+        Ok(Self { step, attempt, index, within: part()?.to_owned() })
     }
-    Ok((index, Some(within.to_owned())))
+
+    /// The index of its try, if it belongs to this run.
+    fn within_run(&self, run: &StepRun, streams: usize) -> Result<usize, LogError> {
+        let belongs = self.step == run.step && self.attempt == run.attempt && self.index < streams;
+        if belongs { Ok(self.index) } else { Err(LogError::Cursor) }
+    }
 }

@@ -22,6 +22,7 @@ mod observe;
 mod reconcile;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use accept::{AcceptError, Accepted};
 pub use changes::Subscription;
@@ -38,8 +39,12 @@ use crate::telemetry::chain;
 use decide::Timing;
 use history::HistoryEntry;
 use reconcile::Heartbeat;
+use tracing::warn;
 use transition::{Event, Illegal, Retention};
 use transitions::{TransitionError, Transitions};
+
+/// How long a part may take to show that it is ready.
+const READINESS: Duration = Duration::from_secs(2);
 
 /// The times the lifecycle keeps.
 #[derive(Debug, Clone, Copy, Default)]
@@ -162,12 +167,29 @@ impl Runs {
             .await
     }
 
-    /// Each part that must be ready, with what keeps it from being so.
-    pub async fn ready(&self) -> Vec<(&'static str, Option<String>)> {
-        let store = self.transitions.store.ready().await.err().map(|failed| chain(&failed));
-        let engine = self.engine.ready().await.err().map(|failed| chain(&failed));
-        let reconciler = (!self.heartbeat.is_alive())
-            .then(|| "the reconciler has not been seen for a while".to_owned());
-        vec![("store", store), ("reconciler", reconciler), ("engine", engine)]
+    /// Each part that must be ready, and whether it is. What keeps it from being so is logged.
+    pub async fn ready(&self) -> [(&'static str, bool); 3] {
+        let store = ready("store", self.transitions.store.ready());
+        let engine = ready("engine", self.engine.ready());
+        let (store, engine) = tokio::join!(store, engine);
+        [("store", store), ("reconciler", self.heartbeat.is_alive()), ("engine", engine)]
+    }
+}
+
+/// Whether a part is ready within the time that whoever asks will wait.
+async fn ready<E: std::error::Error + 'static>(
+    part: &'static str,
+    check: impl Future<Output = Result<(), E>>,
+) -> bool {
+    match tokio::time::timeout(READINESS, check).await {
+        Ok(Ok(())) => true,
+        Ok(Err(failed)) => {
+            warn!(part, error = %chain(&failed), "not ready");
+            false
+        }
+        Err(_) => {
+            warn!(part, "not ready: no answer in time");
+            false
+        }
     }
 }

@@ -121,7 +121,8 @@ async fn a_log_is_read_page_by_page_to_its_end() {
     assert_eq!(lines.last().unwrap(), "last");
     let missing = service.get(&format!("/demands/{id}/logs?step=stage_in")).send().await.unwrap();
     assert_eq!(missing.status(), StatusCode::NOT_FOUND);
-    let garbage = service.get(&format!("/demands/{id}/logs?cursor=0.x")).send().await.unwrap();
+    let garbage =
+        service.get(&format!("/demands/{id}/logs?cursor=execute.1.0.x")).send().await.unwrap();
     assert_eq!(garbage.status(), StatusCode::BAD_REQUEST);
 }
 
