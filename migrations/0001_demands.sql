@@ -59,3 +59,7 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (owner, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_keys_by_demand ON idempotency_keys (execution_id);
+
+-- One row that readiness writes to.
+CREATE TABLE probe (count INTEGER NOT NULL) STRICT;
+INSERT INTO probe (count) VALUES (0);

@@ -26,7 +26,7 @@ const FILES: [&str; 10] = [
 const SEEDED: &str = "src/demand/python/random.rs";
 
 /// What must not be written, and why.
-const FORBIDDEN: [(&str, &str); 36] = [
+const FORBIDDEN: [(&str, &str); 37] = [
     ("std::fs", "I/O"),
     ("std::net", "I/O"),
     ("std::os", "I/O"),
@@ -51,6 +51,7 @@ const FORBIDDEN: [(&str, &str); 36] = [
     ("tokio", "async"),
     ("futures::", "async"),
     ("rand::", "randomness"),
+    ("fastrand", "randomness"),
     ("getrandom", "randomness"),
     ("Uuid::", "randomness"),
     ("RandomState", "randomness"),

@@ -63,8 +63,13 @@ pub enum LogsError {
 /// Where jobs run.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
-    /// The engine's name in logs, metrics and the status document: `local` or `aws_batch`.
+    /// The engine's name in the status document: `local` or `aws_batch`.
     fn name(&self) -> &'static str;
+
+    /// What users should know of how their demands run here, if it is not what they would expect.
+    fn note(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Registers `definition`, or finds it where it is registered already, and answers the
     /// identifier that [`SubmitJob::job_definition`] takes, revision included.

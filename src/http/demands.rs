@@ -58,13 +58,14 @@ pub(super) async fn submit(
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(request): JsonBody,
 ) -> Result<Response, Problem> {
-    let accepted = finished(async move { app.runs.accept(&request, None, key).await }).await?;
+    let runs = app.runs.clone();
+    let accepted = finished(async move { runs.accept(&request, None, key).await }).await?;
     let (status, record) = match accepted {
         Accepted::New(record) => (StatusCode::CREATED, record),
         Accepted::Before(record) => (StatusCode::OK, record),
     };
     let location = [(LOCATION, format!("/demands/{}", record.execution_id))];
-    Ok((status, location, document(&record)).into_response())
+    Ok((status, location, document(&app, &record)).into_response())
 }
 
 /// Plans a demand and stores nothing.
@@ -134,7 +135,7 @@ pub(super) async fn get(
         let over = tokio::time::Instant::now() >= deadline || app.stopping.is_cancelled();
         if over || (known.is_some() && fresh) || (known.is_none() && ended) {
             return Ok(if fresh {
-                document(&record).into_response()
+                document(&app, &record).into_response()
             } else {
                 (StatusCode::NOT_MODIFIED, version_headers(&record)).into_response()
             });
@@ -218,7 +219,7 @@ pub(super) async fn list(
         .map(|position| cursor::encode(position, &filter))
         .transpose()
         .map_err(|failed| Problem::internal(&failed))?;
-    let demands = page.records.iter().map(StatusDocument::of).collect();
+    let demands = page.records.iter().map(|record| app.runs.document(record)).collect();
     Ok((NO_STORE, Json(DemandList { demands, next_cursor })).into_response())
 }
 
@@ -265,8 +266,9 @@ pub(super) async fn cancel(
     State(app): State<App>,
     DemandId(id): DemandId,
 ) -> Result<Response, Problem> {
-    let record = finished(async move { app.runs.cancel(&id, None).await }).await?;
-    Ok((StatusCode::ACCEPTED, document(&record)).into_response())
+    let runs = app.runs.clone();
+    let record = finished(async move { runs.cancel(&id, None).await }).await?;
+    Ok((StatusCode::ACCEPTED, document(&app, &record)).into_response())
 }
 
 /// Which attempt a retry follows.
@@ -308,8 +310,9 @@ pub(super) async fn retry(
         .transpose()
         .map_err(|refused| Problem::new(Kind::BadRequest, format!("{refused}.")))?
         .map(|request| request.from_attempt);
-    let record = finished(async move { app.runs.retry(&id, from_attempt, None).await }).await?;
-    Ok((StatusCode::ACCEPTED, document(&record)).into_response())
+    let runs = app.runs.clone();
+    let record = finished(async move { runs.retry(&id, from_attempt, None).await }).await?;
+    Ok((StatusCode::ACCEPTED, document(&app, &record)).into_response())
 }
 
 /// Does what was asked to its end, also when whoever asked goes away meanwhile: what is stored must
@@ -329,8 +332,8 @@ where
 
 const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
-fn document(record: &Record) -> impl IntoResponse + use<> {
-    (version_headers(record), Json(StatusDocument::of(record)))
+fn document(app: &App, record: &Record) -> impl IntoResponse + use<> {
+    (version_headers(record), Json(app.runs.document(record)))
 }
 
 /// A cached document must be asked about each time; the answer may be 304.

@@ -4,7 +4,9 @@
 //! paths are the directories' real paths, so that what a plan says about containers is true of
 //! this machine.
 
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -14,10 +16,12 @@ use crate::config::Config;
 /// The id of the one file system.
 const FILE_SYSTEM: &str = "fs-00000001";
 
-/// The directories of a local service. Their paths are absolute and free of symbolic links.
-#[derive(Debug, Clone)]
+/// The directories of a local service. Their paths are absolute and free of symbolic links. As
+/// long as this value lives, no other process takes the same directory.
+#[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
+    _lock: File,
 }
 
 /// Why a directory cannot hold a local service's data.
@@ -30,6 +34,16 @@ pub enum DataDirError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Another process uses it.
+    #[error(
+        "another process serves from the data directory {}; stop it, or choose another with \
+         --data-dir",
+        path.display()
+    )]
+    InUse {
+        /// Which directory.
+        path: PathBuf,
     },
     /// Commands could not name what lies in it.
     #[error(
@@ -49,13 +63,20 @@ impl DataDir {
     /// Makes the directory and those in it.
     pub fn prepare(path: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Prepare { path: path.to_owned(), source };
-        std::fs::create_dir_all(path).map_err(failed)?;
+        // Demands may hold secrets: what is made here is for its owner only.
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let root = path.canonicalize().map_err(failed)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
         if let Some(offending) = root.to_string_lossy().chars().find(|c| !plain(*c)) {
             return Err(DataDirError::Unquotable { path: root, offending });
         }
-        let data_dir = Self { root };
+        let lock = File::create(root.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse { path: root }),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let data_dir = Self { root, _lock: lock };
         for directory in [data_dir.scratch(), data_dir.shared(), data_dir.buckets()] {
             std::fs::create_dir_all(&directory)
                 .map_err(|source| DataDirError::Prepare { path: directory, source })?;

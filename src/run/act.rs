@@ -122,11 +122,16 @@ impl Actor {
         };
         let Submission::Intended { at } = run.submission else { return Ok(()) };
         let planned = self.planned(id, step).await?;
-        let definition = self
-            .engine
-            .define(&planned.job_definition)
-            .await
-            .map_err(|source| ActError::Define { step: step.as_str(), source })?;
+        let definition = match self.engine.define(&planned.job_definition).await {
+            Ok(definition) => definition,
+            // Without a definition there is no job on it either.
+            Err(SubmitError::Permanent(detail)) => {
+                warn!(execution.id = %id, step = step.as_str(), %detail, "rejected");
+                self.transitions.apply_one(id, Event::Rejected { step, detail }).await?;
+                return Ok(());
+            }
+            Err(source) => return Err(ActError::Define { step: step.as_str(), source }),
+        };
         let oldest = at.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN);
         let mut found: Vec<Job> = self
             .engine

@@ -39,6 +39,7 @@ use crate::telemetry::chain;
 use decide::Timing;
 use history::HistoryEntry;
 use reconcile::Heartbeat;
+use status::{EngineDocument, StatusDocument};
 use tracing::warn;
 use transition::{Event, Illegal, Retention};
 use transitions::{TransitionError, Transitions};
@@ -93,6 +94,12 @@ impl Runs {
     /// The demand of this id.
     pub async fn get(&self, execution_id: &str) -> Result<Option<Record>, StoreError> {
         self.transitions.store.get(execution_id).await
+    }
+
+    /// The demand as users see it.
+    pub fn document(&self, record: &Record) -> StatusDocument {
+        let note = self.engine.note().map(str::to_owned);
+        StatusDocument::of(record, EngineDocument { name: self.engine.name().to_owned(), note })
     }
 
     /// Changes of the demand from now on.

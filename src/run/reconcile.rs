@@ -146,11 +146,16 @@ impl Reconciler {
         done: &mpsc::UnboundedSender<Done>,
     ) {
         let now = Instant::now();
-        for (id, followed) in &mut active.demands {
-            let turn = &mut followed.data;
-            if turn.busy || turn.due.is_none_or(|due| due > now) {
-                continue;
-            }
+        let mut due: Vec<_> = active
+            .demands
+            .iter_mut()
+            .filter(|(_, followed)| !followed.data.busy)
+            .filter_map(|(id, followed)| Some((followed.data.due?, id, &mut followed.data)))
+            .filter(|(due, ..)| *due <= now)
+            .collect();
+        // Whoever has waited longest comes first, so that a burst starves nobody.
+        due.sort_by_key(|(due, ..)| *due);
+        for (_, id, turn) in due {
             // Without room the demand stays due; whoever ends reports, and the loop comes back.
             let Ok(permit) = room.clone().try_acquire_owned() else { break };
             turn.busy = true;

@@ -37,6 +37,8 @@ pub struct StatusDocument {
     pub tags: IndexMap<String, String>,
     /// The queue of its `execute` job.
     pub job_queue: String,
+    /// Where its jobs run.
+    pub engine: EngineDocument,
     /// What is known of its working directory.
     pub working_directory: WorkingDirectory,
     /// When it was accepted.
@@ -49,6 +51,15 @@ pub struct StatusDocument {
     pub steps: Vec<StepDocument>,
     /// Where to read on.
     pub links: Links,
+}
+
+/// Where jobs run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EngineDocument {
+    /// `local` or `aws_batch`.
+    pub name: String,
+    /// What is not as one would expect there.
+    pub note: Option<String>,
 }
 
 /// One step of one attempt.
@@ -125,8 +136,8 @@ pub struct Links {
 }
 
 impl StatusDocument {
-    /// The document of a stored demand.
-    pub fn of(record: &Record) -> Self {
+    /// The document of a stored demand whose jobs run on `engine`.
+    pub fn of(record: &Record, engine: EngineDocument) -> Self {
         let State {
             phase, reason, attempt, working_directory, steps, updated_at, finished_at, ..
         } = &record.state;
@@ -143,6 +154,7 @@ impl StatusDocument {
             submitted_by: record.submitted_by.clone(),
             tags: record.tags.clone(),
             job_queue: record.job_queue.clone(),
+            engine,
             working_directory: *working_directory,
             created_at: record.created_at,
             updated_at: *updated_at,

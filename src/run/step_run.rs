@@ -50,6 +50,9 @@ pub struct StepRun {
     /// How often the engine had no room for it.
     #[serde(default)]
     pub deferrals: u32,
+    /// How many removals of the same directory failed before this one.
+    #[serde(default)]
+    pub failures: u32,
     /// The job as last seen; kept when the engine has forgotten it.
     pub job: Option<Job>,
     /// Whether the engine forgot the job before it was seen to end.
@@ -68,6 +71,7 @@ impl StepRun {
             job_name,
             submission: Submission::Planned { not_before: None },
             deferrals: 0,
+            failures: 0,
             job: None,
             lost: false,
             terminated_at: None,

@@ -96,12 +96,15 @@ pub struct Illegal {
     pub why: &'static str,
 }
 
+/// How often the wait between removals that fail is doubled at most: from an hour to some days.
+const LONGEST_DOUBLING: u32 = 6;
+
 /// How long things are kept after a bad end, as the operator set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// How long the working directory of a failed or canceled demand is kept.
     pub failed: jiff::SignedDuration,
-    /// How long after a failed removal the next one is tried. Longer than the window in which an
+    /// How long after a failed removal the next one is tried; doubles with every failure. Longer than the window in which an
     /// older job of the same name could be taken for the new one.
     pub clean_up_again: jiff::SignedDuration,
 }
@@ -171,10 +174,8 @@ impl State {
                 else {
                     return Ok(Vec::new());
                 };
-                let first = run.terminated_at.replace(at).is_none();
-                // Asking again while the engine takes its time is no news.
-                let entry = Entry::of_run(EntryKind::TerminationRequested, at, run);
-                Ok(if first { vec![entry] } else { Vec::new() })
+                run.terminated_at = Some(at);
+                Ok(vec![Entry::of_run(EntryKind::TerminationRequested, at, run)])
             }
             Event::CancelRequested { by } => self.cancel_requested(by.as_deref(), at),
             Event::RetryRequested { by, steps } => self.retry_requested(by.as_deref(), steps, at),
@@ -283,7 +284,15 @@ impl State {
         }
         self.clean_up_due = None;
         self.working_directory = WorkingDirectory::Removing;
-        self.steps.push(StepRun::planned(Step::CleanUp, self.attempt, job_name.to_owned()));
+        let attempt = self.attempt;
+        let same = |run: &StepRun| run.step == Step::CleanUp && run.attempt == attempt;
+        let failures = self.steps.iter().filter(|run| same(run)).map(|run| run.failures + 1).max();
+        // A removal that fails for ever must not make the state grow for ever.
+        self.steps.retain(|run| !same(run));
+        self.steps.push(StepRun {
+            failures: failures.unwrap_or_default(),
+            ..StepRun::planned(Step::CleanUp, attempt, job_name.to_owned())
+        });
         Ok(vec![Entry::new(EntryKind::CleanUpBegun, at, self.attempt)])
     }
 
@@ -300,6 +309,12 @@ impl State {
             .filter(|run| planned.first().is_some_and(|(first, _)| run.step == *first))
             .map(|run| run.attempt)
             .max();
+        // A removal that failed may have removed some of it.
+        let touched =
+            self.steps.iter().any(|run| run.step == Step::CleanUp && Some(run.attempt) >= begun);
+        if touched {
+            return 0;
+        }
         let done = |step| {
             self.steps
                 .iter()
@@ -396,10 +411,10 @@ impl State {
             self.working_directory = WorkingDirectory::Gone;
             return vec![entry.to("gone")];
         }
+        let again = retention.clean_up_again * 2_i32.pow(run.failures.min(LONGEST_DOUBLING));
         self.working_directory = WorkingDirectory::Present;
         if self.phase == Phase::Done {
-            self.clean_up_due =
-                Some(at.saturating_add(retention.clean_up_again).unwrap_or(Timestamp::MAX));
+            self.clean_up_due = Some(at.saturating_add(again).unwrap_or(Timestamp::MAX));
         }
         vec![entry.to("present")]
     }

@@ -10,6 +10,7 @@ mod rows;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The database's schema cannot be brought up to date.
     #[error("cannot bring the database's schema up to date")]
@@ -131,9 +132,9 @@ impl Store {
         self.writer.write(change).await
     }
 
-    /// Whether a write would succeed at present: takes the write lock and commits nothing.
+    /// Whether writes succeed at present; makes one.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        self.writer.write(Change::Nothing).await.map(|_| ())
+        self.writer.write(Change::Probe).await.map(|_| ())
     }
 
     /// The demand of this id.
@@ -226,9 +227,14 @@ impl Store {
 /// Takes the lock that makes this process the database's owner; freed when the file is closed,
 /// however the process ends.
 fn own(path: &Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
     let failed = |source| StoreError::Lock { path: path.to_owned(), source };
+    // By its real name: a link to a database is that database.
+    let real = match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        real => real.map_err(failed)?,
+    };
+    let mut name = real.into_os_string();
+    name.push(".lock");
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)

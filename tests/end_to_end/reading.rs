@@ -127,6 +127,38 @@ async fn a_log_is_read_page_by_page_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_log_is_read_on_where_it_was_begun_whatever_would_be_chosen_by_now() {
+    let service = Service::start().await;
+    service.put("lab", "data.txt", "data");
+    let input = [("data", json!("s3://lab/data.txt"))];
+    let id = service.accepted(&demand_with("two-logs", "echo done", &input, &[])).await;
+    service.ended(&id).await;
+    let page = service.get(&format!("/demands/{id}/logs?step=stage_in&limit=1"));
+    let page: Value = page.send().await.unwrap().json().await.unwrap();
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let next = service.get(&format!("/demands/{id}/logs?cursor={cursor}"));
+    let next: Value = next.send().await.unwrap().json().await.unwrap();
+    assert_eq!(next["step"], "stage_in");
+    let other = service.get(&format!("/demands/{id}/logs?step=execute&cursor={cursor}"));
+    assert_eq!(other.send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn following_the_log_prints_that_of_the_command_too() {
+    let service = Service::start().await;
+    service.put("lab", "data.txt", "data");
+    let input = [("data", json!("s3://lab/data.txt"))];
+    let id = service.accepted(&demand_with("followed", "echo from the command", &input, &[])).await;
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_demand"))
+        .args(["logs", "--follow", &id, "--url", &service.url])
+        .output()
+        .await
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed.matches("from the command\n").count(), 1, "{printed}");
+}
+
+#[tokio::test]
 async fn histories_are_numbered_without_gaps_and_read_on() {
     let service = Service::start().await;
     let id = service.accepted(&demand("told", "true")).await;

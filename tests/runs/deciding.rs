@@ -40,6 +40,7 @@ fn a_submission_of_unknown_effect_is_looked_up_after_the_grace_and_not_before() 
 fn nothing_further_is_submitted_while_a_submission_is_of_unknown_effect() {
     let story =
         Story::accepted().submitted(Step::StageIn).event(Event::Intended { step: Step::Execute });
+    assert!(matches!(next(&story), Next::Wait { until: Some(_) }));
     assert_eq!(next_at(&story, 1000), Next::LookUp(Step::Execute));
 }
 

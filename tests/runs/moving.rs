@@ -233,6 +233,39 @@ fn a_failed_removal_is_due_again_later() {
 }
 
 #[test]
+fn a_directory_whose_removal_failed_is_not_worked_on_again() {
+    let story = Story::accepted()
+        .failed_in_execute()
+        .event(Event::CleanUpBegun { job_name: "clean_up".to_owned() })
+        .submitted(Step::CleanUp)
+        .seen(Step::CleanUp, JobStatus::Failed)
+        .retried();
+    let steps: Vec<Step> = story.state.current().map(|run| run.step).collect();
+    assert_eq!(steps, [Step::StageIn, Step::Execute, Step::WrapUp]);
+}
+
+#[test]
+fn removals_that_fail_for_ever_grow_apart_and_the_state_does_not_grow() {
+    let mut story = Story::accepted().failed_in_execute();
+    let mut waits = Vec::new();
+    for n in 0..20 {
+        story = story.event(Event::CleanUpBegun { job_name: "clean_up".to_owned() });
+        story = story.event(Event::Intended { step: Step::CleanUp });
+        let job_id = format!("removal-{n}");
+        story = story.event(Event::JobSubmitted {
+            step: Step::CleanUp,
+            job_id: job_id.clone(),
+            adopted: false,
+        });
+        story = story.event(Event::JobSeen { job: Box::new(job(&job_id, JobStatus::Failed)) });
+        waits.push(story.state.clean_up_due.unwrap().duration_since(story.now()));
+    }
+    assert!(waits.is_sorted() && waits[1] > waits[0]);
+    assert!(waits[19] < SignedDuration::from_hours(24 * 7));
+    assert_eq!(story.state.steps.len(), 4, "three steps and the last removal");
+}
+
+#[test]
 fn a_job_the_engine_forgot_ends_the_attempt_as_lost() {
     let story = Story::accepted()
         .submitted(Step::StageIn)

@@ -181,6 +181,10 @@ impl Engine for LocalEngine {
         "local"
     }
 
+    fn note(&self) -> Option<&'static str> {
+        Some("The image is not used: commands run as processes of this machine, with its programs.")
+    }
+
     async fn define(&self, definition: &JobDefinition) -> Result<String, SubmitError> {
         let (dispatch, definition) = (Arc::clone(&self.dispatch), definition.clone());
         let registered = spawn_blocking(move || dispatch.definitions().register(&definition)).await;
