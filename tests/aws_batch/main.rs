@@ -14,6 +14,7 @@ mod in_flight;
 mod looking;
 mod moto;
 mod proxy;
+mod service;
 mod submitting;
 mod under_faults;
 
