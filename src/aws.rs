@@ -1,11 +1,12 @@
 //! How this binary reaches AWS: region, credentials and endpoint from the usual environment
-//! variables and profile, TLS by rustls on ring.
+//! variables and profile, TLS by rustls on ring; and what is told of a call that failed.
 
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -36,6 +37,62 @@ pub async fn config() -> SdkConfig {
         return config;
     }
     config.into_builder().region(FALLBACK_REGION).build()
+}
+
+/// The same, in the service's own region, and at its own endpoint if it has one.
+pub async fn config_of(settings: &crate::config::Config) -> SdkConfig {
+    let mut config = config().await.into_builder().region(Region::new(settings.region.clone()));
+    if let Some(url) = &settings.aws.endpoint_url {
+        config = config.endpoint_url(url);
+    }
+    config.build()
+}
+
+/// A call to AWS that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} failed")]
+pub struct CallError {
+    /// The call, such as `DescribeFileSystems`.
+    pub operation: &'static str,
+    /// AWS's code for a refusal, such as `AccessDeniedException`; none where no answer came.
+    pub code: Option<String>,
+    /// What went wrong.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl CallError {
+    /// Whether the caller lacks a permission.
+    pub fn is_denied(&self) -> bool {
+        let denials = ["AccessDenied", "UnauthorizedOperation", "AuthorizationError"];
+        self.code.as_deref().is_some_and(|code| denials.iter().any(|d| code.starts_with(d)))
+    }
+}
+
+/// A refusal in AWS's own words.
+#[derive(Debug, thiserror::Error)]
+#[error("{code}: {message}")]
+struct Refused {
+    code: String,
+    message: String,
+}
+
+/// Names the operation of a call that failed, and finds the words in what the SDK answers.
+pub fn call<E, R>(operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> CallError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    move |error| {
+        let told = error.as_service_error().map(|refusal| (refusal.code(), refusal.message()));
+        let Some((code, message)) = told else {
+            return CallError { operation, code: None, source: error.into() };
+        };
+        let code = code.unwrap_or("an error without a code").to_owned();
+        let message = message.unwrap_or("without a message").to_owned();
+        let source = Refused { code: code.clone(), message }.into();
+        CallError { operation, code: Some(code), source }
+    }
 }
 
 /// An S3 client. A custom endpoint has no name for each bucket, so there the bucket is named in

@@ -19,11 +19,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::plan::site::EnvFileWriter;
+use crate::policy::Rules;
 pub use error::{ConfigError, ConfigErrors};
 pub use layers::Flag;
 use layers::Layers;
 use reader::Reader;
-use settings::{Bytes, LogFilter, Object, Origins, S3Uri};
+use settings::{Bytes, HttpUrl, LogFilter, NameGlobs, Object, Origins, PathGlobs, S3Globs, S3Uri};
 pub use settings::{DurationError, LogFormat, parse_duration};
 
 /// The longest time `GET /demands/{execution_id}?wait=` holds an answer.
@@ -64,6 +65,16 @@ pub struct Config {
     pub lifecycle: Lifecycle,
     /// `[data_sync]`
     pub data_sync: DataSync,
+    /// `[aws]`
+    pub aws: Aws,
+    /// `[efs]`
+    pub efs: Efs,
+    /// `[batch]`
+    pub batch: Batch,
+    /// `[policy]`: what demands may name. Everything.
+    pub policy: Rules,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[http]`
     pub http: Http,
     /// `[local]`
@@ -129,6 +140,39 @@ pub struct DataSync {
     pub vcpus: u32,
     /// Where tasks too large for a job's environment are put: `s3://bucket/prefix`.
     pub payload_prefix: Option<String>,
+}
+
+/// `[aws]`: how AWS is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aws {
+    /// The endpoint of every AWS API that the service calls; AWS's own, or those that
+    /// `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_…` name, without it.
+    pub endpoint_url: Option<String>,
+}
+
+/// `[efs]`: the catalogue of file systems and access points.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Efs {
+    /// How old it may grow before it is read again. 5 min.
+    pub cache_ttl: Duration,
+}
+
+/// `[batch]`: AWS Batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The SQS queue that EventBridge feeds with *Batch Job State Change*.
+    pub events_queue_url: Option<String>,
+    /// The CloudWatch log group of the jobs; `/aws/batch/job` without it.
+    pub log_group: Option<String>,
+    /// The job queues the service is ready with, which `demand check` looks at. None.
+    pub job_queues: Vec<String>,
+}
+
+/// `[auth]`: who may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// Whether anybody who reaches the service may use it, beyond loopback too. `false`.
+    pub insecure_allow_anonymous: bool,
 }
 
 /// `[http]`: bounds and cross-origin access.
@@ -263,6 +307,23 @@ impl Config {
                     .optional("data_sync.payload_prefix")
                     .map(|S3Uri(prefix)| prefix),
             },
+            aws: Aws { endpoint_url: reader.optional("aws.endpoint_url").map(|HttpUrl(url)| url) },
+            efs: Efs { cache_ttl: reader.or("efs.cache_ttl", seconds(300)) },
+            batch: Batch {
+                events_queue_url: reader.optional("batch.events_queue_url").map(|HttpUrl(url)| url),
+                log_group: reader.optional("batch.log_group"),
+                job_queues: reader.or("batch.job_queues", Vec::new()),
+            },
+            policy: Rules {
+                job_queues: reader.or("policy.job_queues", NameGlobs::default()).0,
+                images: reader.or("policy.images", PathGlobs::default()).0,
+                job_roles: reader.or("policy.job_roles", NameGlobs::default()).0,
+                input_prefixes: reader.or("policy.input_prefixes", S3Globs::default()).0,
+                output_prefixes: reader.or("policy.output_prefixes", S3Globs::default()).0,
+            },
+            auth: Auth {
+                insecure_allow_anonymous: reader.or("auth.insecure_allow_anonymous", false),
+            },
             http: Http {
                 body_limit: reader.or("http.body_limit", Bytes(1024 * 1024)).0,
                 timeout: reader.or("http.timeout", seconds(60)),
@@ -287,6 +348,17 @@ impl Config {
                 "allowed_hosts",
                 "must name the hosts the service is called by, since `listen` is not loopback",
             );
+        }
+        if mode == Mode::AwsBatch && !loopback && !self.auth.insecure_allow_anonymous {
+            reader.refuse(
+                "listen",
+                "is not a loopback address, and nobody is asked who they are: set \
+                 `auth.insecure_allow_anonymous` (--allow-anonymous) if something before the \
+                 service does, or listen on loopback",
+            );
+        }
+        if self.efs.cache_ttl.is_zero() {
+            reader.refuse("efs.cache_ttl", "must be more than 0s");
         }
         if self.lifecycle.observe_min.is_zero() {
             reader.refuse("lifecycle.observe_min", "must be more than 0s");
