@@ -75,7 +75,8 @@ async fn serve(arguments: Arguments) -> Result<Ending, Box<dyn std::error::Error
         // What is missing may come while the service waits, so it is told and no reason to end.
         let soft = lifecycle.soft().clone();
         lifecycle.spawn("preflight", async move {
-            soft.run_until_cancelled(check::log_what_is_wrong(&config)).await;
+            let preflight = Box::pin(check::log_what_is_wrong(&config));
+            soft.run_until_cancelled(preflight).await;
         });
     }
     let ending = lifecycle.run(grace).await?;
