@@ -14,6 +14,9 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 /// Tries of one call, the first included.
 const ATTEMPTS: u32 = 6;
 
+/// Characters told of an answer that cannot be understood.
+const LONGEST_ANSWER: usize = 200;
+
 /// The region where nothing names one: endpoints of other makes ask for none, clients do.
 const FALLBACK_REGION: Region = Region::from_static("us-east-1");
 
@@ -78,18 +81,22 @@ struct Refused {
 }
 
 /// Names the operation of a call that failed, and finds the words in what the SDK answers.
-pub fn call<E, R>(operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> CallError
+pub fn call<E>(operation: &'static str) -> impl FnOnce(SdkError<E>) -> CallError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
     move |error| {
-        let told = error.as_service_error().map(|refusal| (refusal.code(), refusal.message()));
-        let Some((code, message)) = told else {
+        let (Some(refusal), Some(answer)) = (error.as_service_error(), error.raw_response()) else {
             return CallError { operation, code: None, source: error.into() };
         };
-        let code = code.unwrap_or("an error without a code").to_owned();
-        let message = message.unwrap_or("without a message").to_owned();
+        // What is not AWS, such as a proxy on the way, answers without a code.
+        let status = || format!("HTTP {}", answer.status().as_u16());
+        let body = || {
+            let text = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
+            text.chars().take(LONGEST_ANSWER).collect()
+        };
+        let code = refusal.code().map_or_else(status, str::to_owned);
+        let message = refusal.message().map_or_else(body, str::to_owned);
         let source = Refused { code: code.clone(), message }.into();
         CallError { operation, code: Some(code), source }
     }
