@@ -13,8 +13,9 @@ use super::{
 };
 use crate::demand::python::text::{is_word, size_of_env_name, size_of_str};
 
-/// The file's name, in the working directory.
-pub(super) const NAME: &str = ".demand.env";
+/// The file's name, in the working directory. The worker leaves files of this name out of what it
+/// transfers: values may be secrets.
+pub(crate) const NAME: &str = ".demand.env";
 
 /// The variable that holds the file's path.
 pub(super) const VARIABLE: &str = "_ENVIRONMENT_FILE";

@@ -25,7 +25,7 @@ pub mod context;
 pub mod data_sync;
 pub mod definition;
 pub mod efs_id;
-mod env_file;
+pub(crate) mod env_file;
 pub mod mount_point;
 pub mod naming;
 pub mod paths;

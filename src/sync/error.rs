@@ -115,6 +115,14 @@ pub enum SyncError {
         /// Why.
         source: Box<fancy_regex::Error>,
     },
+    /// A filter that gives up on a path.
+    #[error("the pattern `{pattern}` takes too many steps to tell whether it matches")]
+    Undecided {
+        /// The pattern.
+        pattern: String,
+        /// Why.
+        source: Box<fancy_regex::Error>,
+    },
     /// `source_path_prefix` is not what the source starts with.
     #[error("the source does not start with its source_path_prefix `{0}`")]
     Prefix(String),

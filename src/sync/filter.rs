@@ -7,15 +7,23 @@ use fancy_regex::Regex;
 
 use super::error::SyncError;
 use super::location::Location;
+use crate::demand::filter::compile;
 use crate::plan::data_sync::{DataSyncRequest, Patterns};
 use crate::plan::submission::Mount;
 
 /// Compiled patterns and what they are relative to.
 #[derive(Debug)]
 pub(super) struct Filter {
-    include: Vec<Regex>,
-    exclude: Vec<Regex>,
+    include: Vec<Pattern>,
+    exclude: Vec<Pattern>,
     root: String,
+}
+
+/// A pattern as the request has it, and compiled.
+#[derive(Debug)]
+struct Pattern {
+    text: String,
+    regex: Regex,
 }
 
 impl Filter {
@@ -35,8 +43,8 @@ impl Filter {
             },
         };
         Ok(Self {
-            include: compile(config.and_then(|config| config.include.as_ref()))?,
-            exclude: compile(config.and_then(|config| config.exclude.as_ref()))?,
+            include: all(config.and_then(|config| config.include.as_ref()))?,
+            exclude: all(config.and_then(|config| config.exclude.as_ref()))?,
             root: root.trim_end_matches('/').to_owned(),
         })
     }
@@ -46,17 +54,17 @@ impl Filter {
         self.include.is_empty() && self.exclude.is_empty()
     }
 
-    /// Whether the file with this whole path, `s3://…` or local, is taken.
-    pub fn takes(&self, path: &str) -> bool {
+    /// Whether the file with this whole path, `s3://…` or local, is taken. A pattern that runs out
+    /// of steps answers neither yes nor no, so it is an error.
+    pub fn takes(&self, path: &str) -> Result<bool, SyncError> {
         if self.takes_all() {
-            return true;
+            return Ok(true);
         }
         let relative = self.relative(path);
-        let matches = |patterns: &[Regex]| {
-            // A pattern that runs out of steps matches nothing.
-            patterns.iter().any(|pattern| pattern.is_match(relative).unwrap_or(false))
-        };
-        !matches(&self.exclude) && (self.include.is_empty() || matches(&self.include))
+        if any_matches(&self.exclude, relative)? {
+            return Ok(false);
+        }
+        Ok(self.include.is_empty() || any_matches(&self.include, relative)?)
     }
 
     /// The path below the root; the last segment where it is the root; else the whole path.
@@ -72,18 +80,27 @@ impl Filter {
     }
 }
 
-fn compile(patterns: Option<&Patterns>) -> Result<Vec<Regex>, SyncError> {
+fn any_matches(patterns: &[Pattern], relative: &str) -> Result<bool, SyncError> {
+    for Pattern { text, regex } in patterns {
+        let undecided =
+            |source| SyncError::Undecided { pattern: text.clone(), source: Box::new(source) };
+        if regex.is_match(relative).map_err(undecided)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn all(patterns: Option<&Patterns>) -> Result<Vec<Pattern>, SyncError> {
     let Some(patterns) = patterns else { return Ok(Vec::new()) };
     patterns
         .as_slice()
         .iter()
         // An empty string is no pattern at all in the reference.
-        .filter(|pattern| matches!(patterns, Patterns::Many(_)) || !pattern.is_empty())
-        .map(|pattern| {
-            Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(|source| SyncError::Pattern {
-                pattern: pattern.clone(),
-                source: Box::new(source),
-            })
+        .filter(|text| matches!(patterns, Patterns::Many(_)) || !text.is_empty())
+        .map(|text| match compile(text) {
+            Ok(regex) => Ok(Pattern { text: text.clone(), regex }),
+            Err(source) => Err(SyncError::Pattern { pattern: text.clone(), source }),
         })
         .collect()
 }

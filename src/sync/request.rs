@@ -123,7 +123,7 @@ impl Run<'_> {
         filter: &Filter,
         destination: &Location,
     ) -> Result<(), SyncError> {
-        if !filter.takes(&item.path()) {
+        if !filter.takes(&item.path())? {
             return self.nothing_matches();
         }
         if item.relative.is_empty() && self.request.destination_path.ends_with('/') {
@@ -159,10 +159,9 @@ impl Run<'_> {
             let listed = &mut listed;
             let mut outcomes = std::pin::pin!(
                 items
-                    .filter(|item| {
+                    .filter_map(|item| {
                         *listed = true;
-                        let taken = item.as_ref().map_or(true, |item| filter.takes(&item.path()));
-                        std::future::ready(taken)
+                        std::future::ready(taken(item, &filter))
                     })
                     .map(|item| {
                         let transfer = Arc::clone(&transfer);
@@ -299,6 +298,16 @@ impl Run<'_> {
             Target::S3(_) => {}
         }
         Ok(())
+    }
+}
+
+/// The listed file where the filter takes it, or its failure.
+fn taken(item: Result<Item, Failure>, filter: &Filter) -> Option<Result<Item, Failure>> {
+    let Ok(item) = item else { return Some(item) };
+    match filter.takes(&item.path()) {
+        Ok(true) => Some(Ok(item)),
+        Ok(false) => None,
+        Err(error) => Some(Err(Failure::new(item.path(), &error))),
     }
 }
 

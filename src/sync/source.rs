@@ -21,6 +21,7 @@ use super::journal;
 use super::location::S3Path;
 use super::lock::is_lock;
 use super::partial::is_partial;
+use crate::plan::env_file;
 
 /// Names read ahead of the transfers.
 const AHEAD: usize = 1000;
@@ -236,9 +237,10 @@ fn walk(root: PathBuf) -> Result<Items, SyncError> {
     Ok(stream::poll_fn(move |context| ahead.poll_recv(context)).boxed())
 }
 
-/// Files of the worker itself are never data.
+/// Files of the worker itself, and the env file, are never data.
 pub(super) fn is_own(name: &[u8]) -> bool {
-    is_partial(name) || name == journal::NAME.as_bytes() || is_lock(name)
+    let own = [journal::NAME, env_file::NAME];
+    is_partial(name) || is_lock(name) || own.iter().any(|own| name == own.as_bytes())
 }
 
 fn item(path: PathBuf, relative: OsString, metadata: &Metadata) -> Result<Item, SyncError> {

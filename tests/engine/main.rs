@@ -8,3 +8,4 @@ mod restarts;
 mod running;
 mod scheduling;
 mod support;
+mod trouble;

@@ -179,6 +179,26 @@ async fn a_terminate_request_is_carried_out_though_the_service_dies() {
 }
 
 #[tokio::test]
+async fn a_waiting_job_whose_end_was_asked_for_is_ended_before_it_gets_a_slot() {
+    let machine = Machine::with_slots(2);
+    let engine = machine.open().await;
+    let busy = Call::bash(PATIENT).submit(&engine).await;
+    let waiting = Call::bash("touch $OUT/ran").vcpus("2").submit(&engine).await;
+    reaches(&engine, &busy, JobStatus::Running).await;
+    engine.close().await;
+    // As if the service had died between the request's record and the end's.
+    let request = machine.root().join(&waiting).join("terminate.json");
+    std::fs::write(request, r#"{"reason": "changed my mind"}"#).unwrap();
+
+    let engine = machine.open().await;
+    let ended = fails(&engine, &waiting).await;
+    assert_eq!(ended.status_reason.as_deref(), Some("changed my mind"));
+    assert!(ended.tries.is_empty() && !machine.try_dir(&waiting, 1).exists());
+    go(&machine);
+    succeeds(&engine, &busy).await;
+}
+
+#[tokio::test]
 async fn a_timeout_is_enforced_though_the_service_is_down() {
     let machine = Machine::with_slots(1);
     let engine = machine.open().await;

@@ -72,6 +72,19 @@ async fn what_is_there_is_skipped_and_what_differs_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_a_pattern_cannot_decide_on_fails_by_name_and_the_rest_arrives() {
+    let lab = Lab::open().await;
+    let undecided = "a".repeat(60);
+    lab.put(&format!("u/{undecided}"), "which way?");
+    lab.put("u/fine", "fine");
+    let filter = json!({"filter_config": {"exclude": "(?:(?=a)a|a)+c"}});
+    let failures = lab.sync("s3://data/u", &lab.text("out"), filter).await.failures();
+    assert!(failures.contains(&format!("s3://data/u/{undecided}\"")), "{failures}");
+    assert!(failures.contains("(?:(?=a)a|a)+c"), "{failures}");
+    assert_eq!(names(&lab.path("out")), ["fine"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn filters_match_whole_relative_paths_and_exclude_wins() {
     let lab = Lab::open().await;
     for key in ["r/x/keep.bam", "r/x/keep.bam.bai", "r/x/drop.bam", "r/top.bam"] {

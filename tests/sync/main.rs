@@ -6,6 +6,7 @@
     reason = "clippy takes only functions marked as tests for tests, not what they share"
 )]
 
+mod delivery;
 mod down;
 mod endpoint;
 mod faults;

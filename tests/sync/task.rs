@@ -11,7 +11,8 @@ use tokio::time::sleep;
 
 use crate::lab::{Lab, bytes, names, tree};
 
-fn task(lab: &Lab, step: &str, fields: &Value) -> Value {
+/// A step's task of the demand `one`, whose working directory lies on the nearer of two mounts.
+pub fn task(lab: &Lab, step: &str, fields: &Value) -> Value {
     let mut task = json!({
         "execution_id": "one",
         "step": step,

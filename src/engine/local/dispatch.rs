@@ -16,9 +16,10 @@ use tracing::{error, info, warn};
 use super::LocalSettings;
 use super::definitions::Definitions;
 use super::durable::{self, RecordError};
-use super::follow::{self, chain};
+use super::follow;
 use super::record::{EndedJob, JobDir, Submission, TryDir};
 use super::table::{AfterTry, JobTable, LiveJob, Move, Stage};
+use crate::telemetry::chain;
 
 /// Between attempts to write what must be written before a try can start.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);

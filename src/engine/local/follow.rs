@@ -14,6 +14,7 @@ use super::durable::RecordError;
 use super::record::{Cause, TryDir, TryEnd};
 use super::supervisor;
 use crate::engine::job::Try;
+use crate::telemetry::chain;
 
 /// How soon a command that has started is noticed.
 const START_POLL: Duration = Duration::from_millis(20);
@@ -141,16 +142,4 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SettleError> + Send + 'static,
 ) -> Result<T, SettleError> {
     spawn_blocking(work).await?
-}
-
-/// An error with its causes, in one line for the log.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

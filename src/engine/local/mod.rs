@@ -73,11 +73,11 @@ use tokio_util::sync::DropGuard;
 
 use self::dispatch::Dispatch;
 pub use self::durable::RecordError;
-use self::follow::chain;
 use self::record::Submission;
 use super::job::{Job, LogPage};
 use super::{Engine, EngineError, LogsError, SubmitError};
 use crate::plan::submission::{JobDefinition, SubmitJob};
+use crate::telemetry::chain;
 
 /// The variable that brings the worker its task as JSON, or, where it is too large for one, the
 /// absolute path of a file with it.

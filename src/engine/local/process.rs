@@ -41,15 +41,17 @@ pub(super) struct Family {
 impl Family {
     /// Signals the command's process group, and what left the group for another in the session
     /// (as `timeout` does). What opened a session of its own is out of reach.
+    ///
+    /// All is looked up before anything is sent, so that a call that failed can be repeated and
+    /// tells nobody twice.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let group = self.command.current_pid()?;
+        let members = system::session(&self.supervisor)?;
         if let Some(group) = group {
             ignore_gone(rustix::process::kill_process_group(group, signal))?;
         }
-        for member in system::session(&self.supervisor)? {
-            if Some(member.group) != group {
-                member.signal(signal)?;
-            }
+        for member in members.iter().filter(|member| Some(member.group) != group) {
+            member.signal(signal);
         }
         Ok(())
     }
@@ -82,9 +84,10 @@ mod system {
 
     use std::{fs, io};
 
+    use rustix::io::Errno;
     use rustix::process::{Pid, PidfdFlags, Signal};
 
-    use super::{Process, ignore_gone};
+    use super::Process;
 
     /// A process of a session, other than its leader, that has not ended.
     pub struct Member {
@@ -95,16 +98,17 @@ mod system {
 
     impl Member {
         /// Signals exactly this process: the descriptor is taken first and the pid then seen to
-        /// be still in the session, so that nothing recycled in between is hit.
-        pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        /// be still in the session, so that nothing recycled in between is hit. One that cannot
+        /// be looked at now is left to the SIGKILLs at the end, which are repeated.
+        pub fn signal(&self, signal: Signal) {
             let Ok(descriptor) = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()) else {
-                return Ok(());
+                return;
             };
-            match Stat::read(self.pid)? {
-                Some(stat) if stat.session == self.session.as_raw_nonzero().get() => {
-                    ignore_gone(rustix::process::pidfd_send_signal(&descriptor, signal))
-                }
-                _ => Ok(()),
+            if let Ok(Some(stat)) = Stat::read(self.pid)
+                && stat.session == self.session.as_raw_nonzero().get()
+            {
+                // It is gone, or another user's.
+                let _ = rustix::process::pidfd_send_signal(&descriptor, signal);
             }
         }
     }
@@ -118,7 +122,8 @@ mod system {
     /// else while a session goes by it, so if another process has the leader's, none are left.
     pub fn session(leader: &Process) -> io::Result<Vec<Member>> {
         let Some(session) = Pid::from_raw(leader.pid) else { return Ok(Vec::new()) };
-        let recycled = Process::observe(session)?.is_some_and(|now| now != *leader);
+        let anothers = rustix::process::test_kill_process(session) == Err(Errno::PERM);
+        let recycled = anothers || Process::observe(session)?.is_some_and(|now| now != *leader);
         if recycled || !leader.started.starts_with(&boot()?) {
             return Ok(Vec::new());
         }
@@ -153,18 +158,17 @@ mod system {
     }
 
     impl Stat {
+        /// Nothing where there is no such process, or none of ours: `/proc` may be mounted so
+        /// that those of others cannot be read (`hidepid=1`) or seen (`hidepid=2`).
         fn read(pid: Pid) -> io::Result<Option<Self>> {
             let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
             match fs::read(&path) {
                 Ok(stat) => Ok(Self::parse(&String::from_utf8_lossy(&stat))),
-                // The process may end between opening and reading.
-                Err(error)
-                    if error.kind() == io::ErrorKind::NotFound
-                        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
-                {
-                    Ok(None)
-                }
-                Err(error) => Err(error),
+                Err(error) => match Errno::from_io_error(&error) {
+                    // The process may end between opening and reading, which is SRCH.
+                    Some(Errno::NOENT | Errno::SRCH | Errno::PERM | Errno::ACCESS) => Ok(None),
+                    _ => Err(error),
+                },
             }
         }
 
@@ -201,8 +205,8 @@ mod system {
     }
 
     impl Member {
-        pub fn signal(&self, signal: Signal) -> io::Result<()> {
-            super::ignore_gone(rustix::process::kill_process(self.group, signal))
+        pub fn signal(&self, signal: Signal) {
+            let _ = rustix::process::kill_process(self.group, signal);
         }
     }
 

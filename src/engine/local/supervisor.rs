@@ -9,6 +9,7 @@
 //! and the command never runs. And it writes the command's exit code down, so that the code
 //! survives a supervisor that does not.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -25,6 +26,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use super::durable::RecordError;
 use super::process::{Family, Process};
 use super::record::{Cause, Order, Running, TryDir, TryEnd};
+use crate::telemetry::chain;
 
 /// The subcommand's name.
 pub const SUBCOMMAND: &str = "supervise";
@@ -46,6 +48,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// the descriptor for the moment until it executes another program.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
+/// For how long what a command left behind is looked for where the looking fails.
+const DESTROY_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why a supervisor could not do its work.
 #[derive(Debug, thiserror::Error)]
 enum SuperviseError {
@@ -57,6 +62,8 @@ enum SuperviseError {
     Record(#[from] RecordError),
     #[error("cannot watch over the command")]
     Watch(#[source] io::Error),
+    #[error("cannot signal the command")]
+    Signal(#[source] io::Error),
 }
 
 /// Runs the order in `try_dir`, unless it was run before or somebody else is at it.
@@ -67,12 +74,23 @@ pub fn supervise(try_dir: &Path) -> ExitCode {
     match run(&TryDir::at(try_dir)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut cause: Option<&dyn std::error::Error> = Some(&error);
-            while let Some(error) = cause {
-                eprintln!("demand supervise: {error}");
-                cause = error.source();
-            }
+            Complaints::default().add(&error);
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// What goes wrong, on standard error, each thing once however often it is tried again.
+#[derive(Default)]
+struct Complaints(BTreeSet<String>);
+
+impl Complaints {
+    fn add(&mut self, error: &(dyn std::error::Error + 'static)) {
+        let complaint = chain(error);
+        if !self.0.contains(&complaint) {
+            // Not `eprintln!`, which panics where the disk is full.
+            let _ = writeln!(io::stderr(), "demand supervise: {complaint}");
+            self.0.insert(complaint);
         }
     }
 }
@@ -90,11 +108,12 @@ fn run(dir: &TryDir) -> Result<(), SuperviseError> {
         dir.write_end(&TryEnd::now(Cause::Terminated { reason: request.reason }, None))?;
         return Ok(());
     }
+    let mut complaints = Complaints::default();
     let end = match spawn(dir, &order) {
-        Ok(shell) => oversee(dir, &order, shell)?,
+        Ok(shell) => oversee(dir, &order, shell, &mut complaints)?,
         Err(error) => TryEnd::now(Cause::NotStarted { error: error.to_string() }, None),
     };
-    keep(dir, &end).map_err(SuperviseError::Record)
+    keep(dir, &end, &mut complaints).map_err(SuperviseError::Record)
 }
 
 fn lock(dir: &TryDir) -> Result<Option<File>, RecordError> {
@@ -129,21 +148,30 @@ fn spawn(dir: &TryDir, order: &Order) -> io::Result<Child> {
 }
 
 /// Lets the shell run the command and sees it to its end.
-fn oversee(dir: &TryDir, order: &Order, mut shell: Child) -> Result<TryEnd, SuperviseError> {
+///
+/// Once the command runs, a supervisor that fails takes it along: the service would find it lost
+/// and kill it. So from there on what cannot be read or done now is tried again.
+fn oversee(
+    dir: &TryDir,
+    order: &Order,
+    mut shell: Child,
+    complaints: &mut Complaints,
+) -> Result<TryEnd, SuperviseError> {
     let family = Family {
         supervisor: observe(rustix::process::getpid())?,
         command: observe(Pid::from_child(&shell))?,
     };
+    let exit = await_exit(&shell).map_err(SuperviseError::Watch)?;
     dir.write_running(&Running { family: family.clone(), started_at: Timestamp::now() })?;
     let started = Instant::now();
     if let Some(mut gate) = shell.stdin.take() {
         // A shell that is gone already has an exit status that tells more than this error.
         let _ = gate.write_all(b"\n");
     }
-    let cause = until_ended(dir, order, &family, started, &await_exit(&shell))?;
+    let cause = until_ended(dir, order, &family, started, &exit, complaints)?;
     // As a container does, the rest goes with the command. The shell is not reaped before, so
     // that its process group is still its own.
-    family.destroy().map_err(SuperviseError::Watch)?;
+    destroy(&family, complaints);
     let status = shell.wait().map_err(SuperviseError::Watch)?;
     Ok(TryEnd::now(cause, exit_code(status)))
 }
@@ -156,18 +184,18 @@ fn observe(pid: Pid) -> Result<Process, SuperviseError> {
 }
 
 /// Tells, on another thread, when the shell has ended, and leaves it unreaped.
-fn await_exit(shell: &Child) -> Receiver<rustix::io::Result<()>> {
+fn await_exit(shell: &Child) -> io::Result<Receiver<rustix::io::Result<()>>> {
     let (sender, receiver) = mpsc::channel();
     let pid = Pid::from_child(shell);
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let ended = rustix::io::retry_on_intr(|| {
             rustix::process::waitid(WaitId::Pid(pid), options).map(|_| ())
         });
         // Nobody listens any more where overseeing failed.
         let _ = sender.send(ended);
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
 /// Waits for the end of the command, and brings it about where it is asked for or overdue.
@@ -177,28 +205,32 @@ fn until_ended(
     family: &Family,
     started: Instant,
     exit: &Receiver<rustix::io::Result<()>>,
+    complaints: &mut Complaints,
 ) -> Result<Cause, SuperviseError> {
     let timeout = order.timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()));
     let grace = Duration::from_millis(order.terminate_grace_millis);
-    let mut stopping: Option<(Cause, Instant)> = None;
+    let mut stopping: Option<Cause> = None;
+    let mut told: Option<Instant> = None;
     loop {
         match exit.recv_timeout(TICK) {
             Ok(ended) => {
                 ended.map_err(|error| SuperviseError::Watch(error.into()))?;
-                return Ok(stopping.map_or(Cause::Exited, |(cause, _)| cause));
+                return Ok(stopping.unwrap_or(Cause::Exited));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(SuperviseError::Watch(io::ErrorKind::BrokenPipe.into()));
             }
         }
-        if let Some((_, since)) = &stopping {
-            if since.elapsed() >= grace {
-                family.signal(Signal::KILL).map_err(SuperviseError::Watch)?;
-            }
-        } else if let Some(cause) = reason_to_stop(dir, timeout, started)? {
-            family.signal(Signal::TERM).map_err(SuperviseError::Watch)?;
-            stopping = Some((cause, Instant::now()));
+        stopping = stopping.or_else(|| reason_to_stop(dir, timeout, started, complaints));
+        let signal = match (&stopping, told) {
+            (Some(_), None) => Signal::TERM,
+            (Some(_), Some(told)) if told.elapsed() >= grace => Signal::KILL,
+            _ => continue,
+        };
+        match family.signal(signal) {
+            Ok(()) => told = told.or_else(|| Some(Instant::now())),
+            Err(error) => complaints.add(&SuperviseError::Signal(error)),
         }
     }
 }
@@ -207,11 +239,27 @@ fn reason_to_stop(
     dir: &TryDir,
     timeout: Option<Duration>,
     started: Instant,
-) -> Result<Option<Cause>, RecordError> {
-    if let Some(request) = dir.job_dir().terminate_request()? {
-        return Ok(Some(Cause::Terminated { reason: request.reason }));
+    complaints: &mut Complaints,
+) -> Option<Cause> {
+    match dir.job_dir().terminate_request() {
+        Ok(Some(request)) => return Some(Cause::Terminated { reason: request.reason }),
+        Ok(None) => {}
+        Err(error) => complaints.add(&error),
     }
-    Ok(timeout.filter(|timeout| started.elapsed() >= *timeout).map(|_| Cause::TimedOut))
+    timeout.filter(|timeout| started.elapsed() >= *timeout).map(|_| Cause::TimedOut)
+}
+
+/// Ends what the command left behind. That the command ended is worth more than that nothing
+/// outlives it, so the end is not kept from its record for ever.
+fn destroy(family: &Family, complaints: &mut Complaints) {
+    let begun = Instant::now();
+    while let Err(error) = family.destroy() {
+        complaints.add(&SuperviseError::Signal(error));
+        if begun.elapsed() >= DESTROY_PATIENCE {
+            return;
+        }
+        thread::sleep(TICK);
+    }
 }
 
 fn exit_code(status: ExitStatus) -> Option<i32> {
@@ -220,11 +268,11 @@ fn exit_code(status: ExitStatus) -> Option<i32> {
 
 /// Records the end. Nobody else knows it, so a full disk is waited for; only a directory that was
 /// taken away ends the waiting.
-fn keep(dir: &TryDir, end: &TryEnd) -> Result<(), RecordError> {
+fn keep(dir: &TryDir, end: &TryEnd, complaints: &mut Complaints) -> Result<(), RecordError> {
     loop {
         match dir.write_end(end) {
             Err(error) if !error.is_not_found() => {
-                eprintln!("demand supervise: {error}; trying again");
+                complaints.add(&error);
                 thread::sleep(Duration::from_secs(1));
             }
             kept => return kept,

@@ -132,6 +132,11 @@ impl JobTable {
         let mut moves = Vec::new();
         for job_id in waiting {
             let Some(job) = self.live.get(&job_id) else { continue };
+            // Asked for before an earlier service ended, which came no further.
+            if let Some(reason) = job.terminate_reason.clone() {
+                moves.extend(self.give_up(&job_id, &reason, now).map(Move::End));
+                continue;
+            }
             match self.dependencies(job) {
                 Dependencies::Failed => {
                     moves.extend(self.give_up(&job_id, DEPENDENCY_FAILED, now).map(Move::End));
