@@ -30,7 +30,7 @@ pub(super) async fn start(config: &Config, lifecycle: &Lifecycle) -> Result<Serv
     let engine = Arc::new(AwsBatch::new(settings, &sdk, store.clone()));
     let parts = Parts { engine, sites, policy: policy(config) };
     let address = run(config, lifecycle, store.clone(), parts).await?;
-    Ok(Service { address, store, local_engine: None })
+    Ok(Service { address, store, local: None })
 }
 
 /// The sites of this service: its settings, and the catalogue that AWS gives.

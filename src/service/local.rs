@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::info;
 
-use super::{Parts, Service, StartError, run};
+use super::{LocalParts, Parts, Service, StartError, run};
 use crate::config::Config;
 use crate::engine::local::{LocalEngine, LocalSettings};
 use crate::lifecycle::Lifecycle;
@@ -20,7 +20,6 @@ const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn start(config: &Config, lifecycle: &Lifecycle) -> Result<Service, StartError> {
     let data_dir = DataDir::prepare(&config.local.data_dir)?;
-    // First of all, since it is what a second service on the same data stumbles over.
     let store = Store::open(&config.store.path).await?;
     let endpoint = endpoint::serve(
         &data_dir.buckets(),
@@ -53,7 +52,7 @@ pub(super) async fn start(config: &Config, lifecycle: &Lifecycle) -> Result<Serv
     let address = run(config, lifecycle, store.clone(), parts).await?;
     lifecycle.spawn_critical("S3 endpoint", endpoint.running.finished());
     info!(data_dir = %config.local.data_dir.display(), "keeping everything on this machine");
-    Ok(Service { address, store, local_engine: Some(engine) })
+    Ok(Service { address, store, local: Some(LocalParts { data_dir, engine }) })
 }
 
 fn slots(config: &Config) -> usize {

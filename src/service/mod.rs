@@ -19,7 +19,7 @@ use crate::engine::local::{LocalEngine, OpenError};
 use crate::http::{Limits, router};
 use crate::lifecycle::Lifecycle;
 use crate::local::endpoint::EndpointError;
-use crate::local::site::DataDirError;
+use crate::local::site::{DataDir, DataDirError};
 use crate::plan::site::SiteError;
 use crate::policy::Policy;
 use crate::run::decide::Timing;
@@ -74,7 +74,14 @@ pub struct Service {
     /// Where it answers.
     pub address: SocketAddr,
     store: Store,
-    local_engine: Option<Arc<LocalEngine>>,
+    local: Option<LocalParts>,
+}
+
+/// What only a local service holds on to.
+struct LocalParts {
+    /// Taken for as long as this service lives.
+    data_dir: DataDir,
+    engine: Arc<LocalEngine>,
 }
 
 /// What a mode brings along.
@@ -102,10 +109,15 @@ impl Service {
         format!("http://{}", self.address)
     }
 
+    /// Where a local service keeps its data.
+    pub fn data_dir(&self) -> Option<&DataDir> {
+        self.local.as_ref().map(|local| &local.data_dir)
+    }
+
     /// Lets go of what outlives the tasks. Jobs run on.
     pub async fn close(self) {
-        if let Some(engine) = self.local_engine {
-            engine.close().await;
+        if let Some(local) = &self.local {
+            local.engine.close().await;
         }
         self.store.close().await;
     }

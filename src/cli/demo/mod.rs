@@ -64,7 +64,7 @@ async fn demo(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit, Fa
     telemetry::init(&config.log, &telemetry::Environment::of_process()).map_err(Failure::usage)?;
     let lifecycle = Lifecycle::new();
     let service = Service::start(&config, Mode::Local, &lifecycle).await.map_err(Failure::of)?;
-    let buckets = DataDir::prepare(&config.local.data_dir).map_err(Failure::of)?.buckets();
+    let buckets = service.data_dir().map(DataDir::buckets).unwrap_or_default();
     let ended = follow_example(&service, &buckets, terminal).await;
     lifecycle.stop();
     lifecycle.run(config.lifecycle.shutdown_grace).await.map_err(Failure::of)?;
