@@ -26,7 +26,7 @@ async fn a_poll_that_finds_nothing_new_is_answered_304() {
 #[tokio::test]
 async fn a_wait_ends_with_the_demand_or_with_its_time() {
     let service = Service::start().await;
-    let go = service.data_dir().join("go");
+    let go = service.site.directory().join("go");
     let command = format!("while [ ! -e {} ]; do sleep 0.05; done", go.display());
     let id = service.accepted(&demand("waited-for", &command)).await;
     service.until(&id, |document| document["phase"] == "EXECUTING").await;
