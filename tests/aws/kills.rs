@@ -1,0 +1,61 @@
+//! The service is killed over and over while it submits.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::json;
+
+use crate::service::{Service, demand, demand_with};
+use crate::site::Site;
+
+const DEMANDS: usize = 200;
+const KILLS: usize = 30;
+
+#[tokio::test]
+async fn killed_thirty_times_while_it_submits_two_hundred_demands_each_step_has_one_job() {
+    // Jobs are seen by ListJobs only after a while, as on AWS; the grace is 2 s.
+    let mut service = Service::start_at(Site::with(&["--list-delay", "1"]), &[]).await;
+    service.site.put("lab", "data.txt", "data").await;
+    let ids = join_all((0..DEMANDS).map(async |n| {
+        let id = format!("survivor-{n}");
+        // Most do nothing, which is what submitting is about; some bring and take something.
+        let request = if n % 10 == 0 {
+            let out = json!(format!("out.txt @ s3://lab/out/{n}.txt"));
+            let data = json!("s3://lab/data.txt");
+            demand_with(&id, "cp ${DATA} ${OUT}", &[("data", data)], &[("out", out)])
+        } else {
+            demand(&id, "true")
+        };
+        service.accepted(&request).await
+    }))
+    .await;
+
+    let random = &mut fastrand::Rng::new();
+    let mut while_submitting = 0;
+    for _ in 0..KILLS {
+        tokio::time::sleep(Duration::from_millis(random.u64(20..500))).await;
+        service.kill().await;
+        let submitted = service.site.moto.jobs_by_name().await.len();
+        while_submitting += usize::from(submitted < 2 * DEMANDS);
+        service.start_again().await;
+    }
+    assert!(while_submitting >= KILLS / 2, "only {while_submitting} kills hit submissions");
+
+    let mut expected = BTreeSet::new();
+    for id in &ids {
+        let document = service.ended(id).await;
+        assert_eq!(document["status"], "COMPLETED", "{document:#}");
+        for step in document["steps"].as_array().unwrap() {
+            assert!(expected.insert(step["job_name"].as_str().unwrap().to_owned()), "{step}");
+        }
+    }
+    let jobs = service.site.moto.jobs_by_name().await;
+    let repeated: Vec<_> = jobs.iter().filter(|&(_, &count)| count != 1).collect();
+    assert!(repeated.is_empty(), "submitted more than once: {repeated:?}");
+    assert_eq!(jobs.into_keys().collect::<BTreeSet<_>>(), expected);
+    for n in (0..DEMANDS).step_by(10) {
+        let out = service.site.get("lab", &format!("out/{n}.txt")).await;
+        assert_eq!(out.as_deref(), Some("data"));
+    }
+}
