@@ -68,7 +68,8 @@ async fn demands_that_differ_in_image_role_or_file_system_have_definitions_of_th
             let mut request = request.clone();
             request["execution_id"] = json!(format!("{round}-{kind}"));
             let id = service.accepted(&request).await;
-            let document = service.until(&id, is_submitted).await;
+            let is_seen = |document: &Value| document["steps"][0]["job_definition"].is_string();
+            let document = service.until(&id, is_seen).await;
             let definition = document["steps"][0]["job_definition"].as_str().unwrap().to_owned();
             assert_eq!(*seen.entry(kind).or_insert_with(|| definition.clone()), definition);
         }

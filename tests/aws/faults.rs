@@ -1,11 +1,10 @@
 //! Submissions that go wrong on their way.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
-use serde_json::Value;
 
+use crate::exactly_once::all_completed_with_one_job_a_step;
 use crate::proxy::{Fault, Proxy};
 use crate::service::{Service, demand};
 use crate::site::Site;
@@ -27,19 +26,10 @@ async fn all_complete(demands: usize, faults: Vec<Fault>) {
         service.accepted(&demand(&format!("through-{n}"), &command)).await
     }))
     .await;
-    let documents: Vec<Value> = join_all(ids.iter().map(|id| service.ended(id))).await;
-    let mut expected = BTreeSet::new();
-    for (n, document) in documents.iter().enumerate() {
-        assert_eq!(document["status"], "COMPLETED", "{document:#}");
+    all_completed_with_one_job_a_step(&service, &ids).await;
+    for n in 0..demands {
         assert_eq!(std::fs::read_to_string(ran.join(format!("d{n}"))).unwrap(), "ran\n");
-        for step in document["steps"].as_array().unwrap() {
-            expected.insert(step["job_name"].as_str().unwrap().to_owned());
-        }
     }
-    let jobs = service.site.moto.jobs_by_name().await;
-    let repeated: Vec<_> = jobs.iter().filter(|&(_, &count)| count != 1).collect();
-    assert!(repeated.is_empty(), "submitted more than once: {repeated:?}");
-    assert_eq!(jobs.into_keys().collect::<BTreeSet<_>>(), expected);
     assert!(proxy.submissions() > count, "every fault was met");
 }
 

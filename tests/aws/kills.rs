@@ -1,11 +1,11 @@
 //! The service is killed over and over while it submits.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
 
+use crate::exactly_once::all_completed_with_one_job_a_step;
 use crate::service::{Service, demand, demand_with};
 use crate::site::Site;
 
@@ -36,24 +36,13 @@ async fn killed_thirty_times_while_it_submits_two_hundred_demands_each_step_has_
     for _ in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(random.u64(20..500))).await;
         service.kill().await;
-        let submitted = service.site.moto.jobs_by_name().await.len();
+        let submitted = service.site.moto.jobs().await.len();
         while_submitting += usize::from(submitted < 2 * DEMANDS);
         service.start_again().await;
     }
     assert!(while_submitting >= KILLS / 2, "only {while_submitting} kills hit submissions");
 
-    let mut expected = BTreeSet::new();
-    for id in &ids {
-        let document = service.ended(id).await;
-        assert_eq!(document["status"], "COMPLETED", "{document:#}");
-        for step in document["steps"].as_array().unwrap() {
-            assert!(expected.insert(step["job_name"].as_str().unwrap().to_owned()), "{step}");
-        }
-    }
-    let jobs = service.site.moto.jobs_by_name().await;
-    let repeated: Vec<_> = jobs.iter().filter(|&(_, &count)| count != 1).collect();
-    assert!(repeated.is_empty(), "submitted more than once: {repeated:?}");
-    assert_eq!(jobs.into_keys().collect::<BTreeSet<_>>(), expected);
+    all_completed_with_one_job_a_step(&service, &ids).await;
     for n in (0..DEMANDS).step_by(10) {
         let out = service.site.get("lab", &format!("out/{n}.txt")).await;
         assert_eq!(out.as_deref(), Some("data"));

@@ -21,6 +21,7 @@ mod courses;
 #[path = "../end_to_end/crashes.rs"]
 mod crashes;
 mod definitions;
+mod exactly_once;
 mod faults;
 mod kills;
 mod moto;

