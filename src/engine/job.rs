@@ -50,7 +50,7 @@ impl JobStatus {
 
 /// One run of a job's command; Batch calls it an attempt, we say *try* (an attempt is a pass over
 /// a demand's steps).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Try {
     /// When the command started, where it did.
     pub started_at: Option<Timestamp>,
@@ -67,7 +67,7 @@ pub struct Try {
 }
 
 /// What an engine knows of one job at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Job {
     /// The engine's identifier, unique for ever.
     pub job_id: String,

@@ -3,6 +3,7 @@
 //! An engine does what it is told, once, and reports what it sees. When to submit, look up,
 //! observe or terminate is decided in [`crate::run`].
 
+pub mod aws_batch;
 pub mod job;
 pub mod local;
 

@@ -26,7 +26,7 @@ pub(super) fn budget(name: &str, used: u64, limit: u64) -> Budget {
 }
 
 /// The bytes of `value` as compact JSON, which is how the AWS SDK sends it.
-pub(super) fn json_size(value: &impl Serialize) -> u64 {
+pub(crate) fn json_size(value: &impl Serialize) -> u64 {
     let mut count = Count(0);
     match serde_json::to_writer(&mut count, value) {
         Ok(()) => count.0,

@@ -108,7 +108,7 @@ impl Actor {
             }
             Err(SubmitError::Ambiguous(detail)) => {
                 warn!(execution.id = %id, step = step.as_str(), %detail, "outcome unknown");
-                return Ok(());
+                Event::OutcomeUnknown { step, detail }
             }
         };
         self.transitions.apply_one(id, event).await?;
@@ -120,7 +120,7 @@ impl Actor {
         let Some(run) = record.state.steps.iter().rfind(|run| run.step == step) else {
             return Ok(());
         };
-        let Submission::Intended { at } = run.submission else { return Ok(()) };
+        let Submission::Intended { at, .. } = run.submission else { return Ok(()) };
         let planned = self.planned(id, step).await?;
         let definition = self
             .engine

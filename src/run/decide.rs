@@ -35,6 +35,9 @@ pub struct Timing {
     pub look_up_grace: SignedDuration,
     /// How long to wait for a job to end before asking for its end again.
     pub terminate_again: SignedDuration,
+    /// When this process began to act: until then a call of the one before may have been under
+    /// way. The reconciler sets it.
+    pub acting_since: Timestamp,
 }
 
 impl Default for Timing {
@@ -42,6 +45,7 @@ impl Default for Timing {
         Self {
             look_up_grace: SignedDuration::from_secs(30),
             terminate_again: SignedDuration::from_secs(60),
+            acting_since: Timestamp::UNIX_EPOCH,
         }
     }
 }
@@ -81,8 +85,9 @@ pub fn observe_interval(
 
 fn look_up(state: &State, now: Timestamp, timing: &Timing, until: &mut Earliest) -> Option<Next> {
     for run in &state.steps {
-        let Submission::Intended { at } = run.submission else { continue };
-        let visible = later(at, timing.look_up_grace);
+        let Submission::Intended { at, given_up_at } = run.submission else { continue };
+        let under_way_until = at.max(given_up_at.unwrap_or(at)).max(timing.acting_since);
+        let visible = later(under_way_until, timing.look_up_grace);
         if visible <= now {
             return Some(Next::LookUp(run.step));
         }

@@ -19,6 +19,8 @@ pub enum EntryKind {
     SubmissionIntended,
     /// The engine had no room; `detail` says why.
     SubmissionDeferred,
+    /// The submission ended without telling whether there is a job; `detail` says why.
+    SubmissionUnknown,
     /// The engine refused the job; `detail` says why.
     SubmissionRejected,
     /// A submission of unknown effect turned out to have had none.
@@ -51,6 +53,7 @@ impl EntryKind {
             Self::Phase => "phase",
             Self::SubmissionIntended => "submission_intended",
             Self::SubmissionDeferred => "submission_deferred",
+            Self::SubmissionUnknown => "submission_unknown",
             Self::SubmissionRejected => "submission_rejected",
             Self::NothingSubmitted => "nothing_submitted",
             Self::JobSubmitted => "job_submitted",

@@ -3,26 +3,36 @@
 //! A look that finds nothing new writes nothing.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::active::Active;
 use super::decide::observe_interval;
-use super::state::State;
+use super::step_run::StepRun;
 use super::transition::Event;
 use super::transitions::{TransitionError, Transitions};
-use crate::engine::Engine;
 use crate::engine::job::Job;
+use crate::engine::{Engine, EngineError};
+use crate::run::record::Record;
 use crate::store::StoreError;
 use crate::telemetry::chain;
 
 /// Ids in one DescribeJobs call at most
 /// (<https://docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html>).
 const JOBS_A_CALL: usize = 100;
+
+/// DescribeJobs calls under way at once: enough to go on while one takes its time, few enough to
+/// leave submissions their share.
+const CALLS_AT_ONCE: usize = 4;
+
+/// Demands whose changes are stored at once; the store puts them into common commits.
+const CHANGES_AT_ONCE: usize = 64;
 
 /// How often jobs are looked at, and when one counts as lost.
 #[derive(Debug, Clone, Copy)]
@@ -54,10 +64,75 @@ pub(super) struct Observer {
 /// What the observer keeps of one demand.
 #[derive(Debug, Default)]
 struct Watch {
-    live: Vec<String>,
+    live: Vec<Watched>,
     due: Option<Instant>,
-    /// Since when the engine has not known a job that it should.
-    unknown: HashMap<String, Instant>,
+    /// When the demand last changed; jobs of what has not changed for long are looked at seldom.
+    updated_at: Timestamp,
+}
+
+/// What the observer keeps of one job.
+#[derive(Debug)]
+struct Watched {
+    job_id: String,
+    /// A digest of the job as last stored, so that what is the same costs no look at the store.
+    stored: Option<u64>,
+    /// Since when the engine has not known it though it should.
+    unknown_since: Option<Instant>,
+}
+
+/// What a pass found out of one demand.
+#[derive(Debug, Default)]
+struct News {
+    events: Vec<Event>,
+    /// The jobs seen, with their digests.
+    seen: Vec<(String, u64)>,
+}
+
+/// The demands and jobs asked for, and the engine's answer.
+type Asked = (Vec<(String, String)>, Result<Vec<Job>, EngineError>);
+
+/// How storing a demand's news ended, the demand, and the digests of the jobs seen.
+type Stored = (Result<Record, TransitionError>, String, Vec<(String, u64)>);
+
+impl Watch {
+    /// Takes over what the demand's state says, keeping what is known of jobs that stay.
+    fn follow(&mut self, record: &Record) {
+        let mut known = std::mem::take(&mut self.live);
+        let live = record.state.live().filter_map(StepRun::job_id).map(|job_id| {
+            match known.iter().position(|watched| watched.job_id == job_id) {
+                Some(index) => known.swap_remove(index),
+                None => Watched { job_id: job_id.to_owned(), stored: None, unknown_since: None },
+            }
+        });
+        self.live = live.collect();
+        self.updated_at = record.state.updated_at;
+    }
+
+    /// Compares a job with what is stored of it; `job` is what the engine knows of it.
+    fn compare(&mut self, job_id: &str, job: Option<Job>, lost_grace: Duration, news: &mut News) {
+        let Some(watched) = self.live.iter_mut().find(|watched| watched.job_id == job_id) else {
+            return;
+        };
+        if let Some(job) = job {
+            watched.unknown_since = None;
+            let digest = digest(&job);
+            if watched.stored != Some(digest) {
+                news.events.push(Event::JobSeen { job: Box::new(job) });
+                news.seen.push((job_id.to_owned(), digest));
+            }
+        } else if watched.unknown_since.get_or_insert_with(Instant::now).elapsed() >= lost_grace {
+            news.events.push(Event::JobLost { job_id: job_id.to_owned() });
+        }
+    }
+
+    fn stored(&mut self, record: &Record, seen: Vec<(String, u64)>) {
+        self.follow(record);
+        for (job_id, digest) in seen {
+            if let Some(watched) = self.live.iter_mut().find(|it| it.job_id == job_id) {
+                watched.stored = Some(digest);
+            }
+        }
+    }
 }
 
 impl Observer {
@@ -66,11 +141,16 @@ impl Observer {
         let mut active: Active<Watch> = Active::new();
         let mut failures = 0;
         while !stopping.is_cancelled() {
+            let begun = Instant::now();
             let pass = async {
                 self.follow(&mut active).await?;
                 self.pass(&mut active).await
             };
-            let pause = match pass.await {
+            let pass = tokio::select! {
+                () = stopping.cancelled() => return,
+                pass = pass => pass,
+            };
+            let pause = match pass {
                 Ok(()) => {
                     failures = 0;
                     earliest(&active)
@@ -81,12 +161,16 @@ impl Observer {
                     Some(Instant::now() + super::act::backoff(failures))
                 }
             };
+            // However many events there are, looking at everything takes a fifth of the time at
+            // most.
+            let rested = Instant::now() + 4 * begun.elapsed();
             tokio::select! {
                 () = stopping.cancelled() => {}
                 () = self.transitions.wants_observation(), if failures == 0 => {}
                 () = self.engine.changed(), if failures == 0 => {
                     for followed in active.demands.values_mut() {
-                        followed.data.due = Some(Instant::now());
+                        let due = followed.data.due.map_or(rested, |due| due.min(rested));
+                        followed.data.due = Some(due);
                     }
                 }
                 () = sleep_until(pause) => {}
@@ -100,85 +184,134 @@ impl Observer {
             let Some(record) = self.transitions.store.get(&id).await? else { continue };
             let Some(followed) = active.demands.get_mut(&id) else { continue };
             followed.version = record.version;
-            followed.data.live = live_jobs(&record.state);
-            let due = Instant::now() + self.interval(&record.state);
+            followed.data.follow(&record);
+            let due = Instant::now() + self.wait(followed.data.updated_at);
             followed.data.due = Some(followed.data.due.map_or(due, |earlier| earlier.min(due)));
         }
         Ok(())
     }
 
+    /// Looks at all jobs that are due, then stores what is new: one change a demand at most. What
+    /// was seen before a call failed is stored too; what is due stays due then.
+    ///
+    /// Where one is due, those due soon are looked at along with it, so that calls are full.
     async fn pass(
         &self,
         active: &mut Active<Watch>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let now = Instant::now();
+        if earliest(active).is_none_or(|earliest| earliest > now) {
+            return Ok(());
+        }
+        let soon = now + self.observation.min / 2;
         let due: Vec<(String, String)> = active
             .demands
             .iter()
-            .filter(|(_, followed)| followed.data.due.is_some_and(|due| due <= now))
+            .filter(|(_, followed)| followed.data.due.is_some_and(|due| due <= soon))
             .flat_map(|(id, followed)| {
-                followed.data.live.iter().map(move |job_id| (id.clone(), job_id.clone()))
+                let live = followed.data.live.iter();
+                live.map(move |watched| (id.clone(), watched.job_id.clone()))
             })
             .collect();
-        for chunk in due.chunks(JOBS_A_CALL) {
-            let job_ids: Vec<String> = chunk.iter().map(|(_, job_id)| job_id.clone()).collect();
-            let seen: HashMap<String, Job> = self
-                .engine
-                .describe(&job_ids)
-                .await?
-                .into_iter()
-                .map(|job| (job.job_id.clone(), job))
-                .collect();
-            let mut events: HashMap<&str, Vec<Event>> = HashMap::new();
-            for (id, job_id) in chunk {
-                let Some(followed) = active.demands.get_mut(id) else { continue };
-                let unknown = &mut followed.data.unknown;
-                if let Some(job) = seen.get(job_id) {
-                    unknown.remove(job_id);
-                    let event = Event::JobSeen { job: Box::new(job.clone()) };
-                    events.entry(id).or_default().push(event);
-                } else {
-                    let since = *unknown.entry(job_id.clone()).or_insert(now);
-                    if now.duration_since(since) >= self.observation.lost_grace {
-                        let event = Event::JobLost { job_id: job_id.clone() };
-                        events.entry(id).or_default().push(event);
-                    }
-                }
-            }
-            for (id, events) in events {
-                match self.transitions.apply(id, |_| Ok(events.clone())).await {
-                    Ok(record) => {
-                        let Some(followed) = active.demands.get_mut(id) else { continue };
-                        followed.version = record.version;
-                        followed.data.live = live_jobs(&record.state);
-                        followed.data.due = Some(Instant::now() + self.interval(&record.state));
-                    }
-                    Err(TransitionError::Store(failed)) => return Err(failed.into()),
-                    Err(failed) => {
-                        error!(execution.id = %id, error = %chain(&failed), "an observation was lost");
-                    }
-                }
-            }
-        }
+        let mut news: HashMap<String, News> = HashMap::new();
+        let looked = self.look(&due, active, &mut news).await;
+        self.store(news, active).await?;
+        looked?;
+        let looked_at = Instant::now();
         for followed in active.demands.values_mut() {
-            if followed.data.due.is_some_and(|due| due <= now) {
-                followed.data.due =
-                    (!followed.data.live.is_empty()).then(|| Instant::now() + self.observation.min);
+            if followed.data.due.is_some_and(|due| due <= soon) {
+                let next = looked_at + self.interval(followed.data.updated_at);
+                followed.data.due = (!followed.data.live.is_empty()).then_some(next);
             }
         }
         Ok(())
     }
 
-    fn interval(&self, state: &State) -> Duration {
-        let since_change = Timestamp::now().duration_since(state.updated_at);
+    /// Asks the engine for the jobs, and compares what it says with what is stored.
+    async fn look(
+        &self,
+        due: &[(String, String)],
+        active: &mut Active<Watch>,
+        news: &mut HashMap<String, News>,
+    ) -> Result<(), EngineError> {
+        let chunks: Vec<Vec<(String, String)>> =
+            due.chunks(JOBS_A_CALL).map(<[_]>::to_vec).collect();
+        let mut answers =
+            futures::stream::iter(chunks).map(|chunk| self.ask(chunk)).buffered(CALLS_AT_ONCE);
+        while let Some((chunk, answer)) = answers.next().await {
+            let mut known: HashMap<String, Job> =
+                answer?.into_iter().map(|job| (job.job_id.clone(), job)).collect();
+            for (id, job_id) in chunk {
+                let Some(followed) = active.demands.get_mut(&id) else { continue };
+                let mut found = News::default();
+                let lost_grace = self.observation.lost_grace;
+                followed.data.compare(&job_id, known.remove(&job_id), lost_grace, &mut found);
+                if !found.events.is_empty() {
+                    let all = news.entry(id).or_default();
+                    all.events.append(&mut found.events);
+                    all.seen.append(&mut found.seen);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, chunk: Vec<(String, String)>) -> Asked {
+        let job_ids: Vec<String> = chunk.iter().map(|(_, job_id)| job_id.clone()).collect();
+        let answer = self.engine.describe(&job_ids).await;
+        (chunk, answer)
+    }
+
+    async fn store(
+        &self,
+        news: HashMap<String, News>,
+        active: &mut Active<Watch>,
+    ) -> Result<(), StoreError> {
+        let mut outcomes = futures::stream::iter(news)
+            .map(|(id, news)| self.store_one(id, news))
+            .buffer_unordered(CHANGES_AT_ONCE);
+        let mut failed = Ok(());
+        while let Some((outcome, id, seen)) = outcomes.next().await {
+            match outcome {
+                Ok(record) => {
+                    let Some(followed) = active.demands.get_mut(&id) else { continue };
+                    followed.version = record.version;
+                    followed.data.stored(&record, seen);
+                }
+                Err(TransitionError::Store(error)) => failed = Err(error),
+                Err(error) => {
+                    error!(execution.id = %id, error = %chain(&error), "an observation was lost");
+                }
+            }
+        }
+        failed
+    }
+
+    async fn store_one(&self, id: String, news: News) -> Stored {
+        let News { events, seen } = news;
+        let outcome = self.transitions.apply(&id, |_| Ok(events.clone())).await;
+        (outcome, id, seen)
+    }
+
+    /// How long from now to the first look at a demand: nothing where its last change is long
+    /// past, as it is after a restart.
+    fn wait(&self, updated_at: Timestamp) -> Duration {
+        let age = Timestamp::now().duration_since(updated_at);
+        self.interval(updated_at).saturating_sub(age.try_into().unwrap_or_default())
+    }
+
+    fn interval(&self, updated_at: Timestamp) -> Duration {
+        let since_change = Timestamp::now().duration_since(updated_at);
         let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
         observe_interval(since_change, signed(self.observation.min), signed(self.observation.max))
             .unsigned_abs()
     }
 }
 
-fn live_jobs(state: &State) -> Vec<String> {
-    state.live().filter_map(|run| run.job_id().map(str::to_owned)).collect()
+fn digest(job: &Job) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    job.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn earliest(active: &Active<Watch>) -> Option<Instant> {

@@ -76,27 +76,48 @@ impl Reason {
 /// Texts that tell a cause whatever the step, matched anywhere in the engine's words.
 const CAUSES: &[(&str, ReasonCode)] = &[
     ("OutOfMemory", ReasonCode::OutOfMemory),
-    ("CannotPullContainer", ReasonCode::ImageUnavailable),
-    ("CannotPullImageManifest", ReasonCode::ImageUnavailable),
+    // CannotPullContainerError, CannotPullECRContainerError, CannotPullImageManifestError.
+    ("CannotPull", ReasonCode::ImageUnavailable),
     ("ImageNotFound", ReasonCode::ImageUnavailable),
+    // "ResourceInitializationError: unable to pull secrets or registry auth".
+    ("registry auth", ReasonCode::ImageUnavailable),
+    // "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes".
     ("EFS utils", ReasonCode::VolumeMountFailed),
+    ("EFS volume", ReasonCode::VolumeMountFailed),
     ("mount.nfs", ReasonCode::VolumeMountFailed),
     ("CannotCreateVolume", ReasonCode::VolumeMountFailed),
+    ("CannotMountVolume", ReasonCode::VolumeMountFailed),
+    ("VolumeDriver.Mount", ReasonCode::VolumeMountFailed),
+    ("while mounting volume", ReasonCode::VolumeMountFailed),
     ("failed to mount", ReasonCode::VolumeMountFailed),
     ("exceeded timeout", ReasonCode::TimedOut),
+    // "Host EC2 (instance i-…) terminated."
     ("Host EC2", ReasonCode::SpotInterrupted),
+    // "Your Spot Task was interrupted."
+    ("Spot Task was interrupted", ReasonCode::SpotInterrupted),
+    ("SpotInterruption", ReasonCode::SpotInterrupted),
 ];
 
+/// What AWS Batch says of a job whose dependency failed.
+const FOLLOWS_ANOTHER: &str = "Dependent Job failed";
+
 /// The reason of an attempt in which some step failed. A refused job comes first, since the jobs
-/// before it were then ended on its account; otherwise the earliest failure, since those after it
-/// only follow.
+/// before it were then ended on its account; otherwise the earliest failure that is not itself the
+/// consequence of another.
 pub(super) fn root_cause<'a>(steps: impl Iterator<Item = &'a StepRun>) -> Option<Reason> {
     let failed: Vec<&StepRun> = steps.filter(|run| run.has_failed()).collect();
     failed
         .iter()
         .find(|run| matches!(run.submission, Submission::Rejected { .. }))
+        .or_else(|| failed.iter().find(|run| !is_consequence(run)))
         .or_else(|| failed.first())
         .map(|run| of_failure(run))
+}
+
+/// Whether the job ended because another did, or was ended by us.
+fn is_consequence(run: &StepRun) -> bool {
+    let said = run.job.as_ref().and_then(|job| job.status_reason.as_deref());
+    run.terminated_at.is_some() || said.is_some_and(|said| said.contains(FOLLOWS_ANOTHER))
 }
 
 fn of_failure(run: &StepRun) -> Reason {

@@ -24,7 +24,7 @@ use crate::store::StoreError;
 use crate::telemetry::chain;
 
 /// Demands acted on at once.
-const ACTORS: usize = 16;
+const ACTORS: usize = 32;
 
 /// A beat older than this means that the loop is stuck.
 const SLOWEST_BEAT: Duration = Duration::from_secs(30);
@@ -78,6 +78,7 @@ impl Reconciler {
         observation: Observation,
         heartbeat: Heartbeat,
     ) -> Self {
+        let timing = Timing { acting_since: Timestamp::now(), ..timing };
         Self { actor: Actor { transitions, engine, timing }, observation, heartbeat }
     }
 

@@ -19,6 +19,9 @@ pub enum Submission {
     Intended {
         /// When the intent was stored.
         at: Timestamp,
+        /// When the call ended without telling its effect, if it did.
+        #[serde(default)]
+        given_up_at: Option<Timestamp>,
     },
     /// The engine knows the job.
     Submitted {

@@ -40,6 +40,13 @@ pub enum Event {
         /// Whether it was found by its name instead of answered to the submission.
         adopted: bool,
     },
+    /// The submission ended without telling whether the engine took the job.
+    OutcomeUnknown {
+        /// Which step.
+        step: Step,
+        /// What went wrong.
+        detail: String,
+    },
     /// A look-up after the grace found no job of that name: the submission had no effect.
     NothingSubmitted {
         /// Which step.
@@ -148,6 +155,14 @@ impl State {
                 let kind = if *adopted { EntryKind::JobAdopted } else { EntryKind::JobSubmitted };
                 Ok(vec![Entry::of_run(kind, at, run).detail(job_id)])
             }
+            Event::OutcomeUnknown { step, detail } => {
+                let run = self.open_run(*step, "outcome_unknown")?;
+                let Submission::Intended { at: intended_at, .. } = run.submission else {
+                    return Err(Illegal { event: "outcome_unknown", why: "nothing was intended" });
+                };
+                run.submission = Submission::Intended { at: intended_at, given_up_at: Some(at) };
+                Ok(vec![Entry::of_run(EntryKind::SubmissionUnknown, at, run).detail(detail)])
+            }
             Event::NothingSubmitted { step } => {
                 let stopping = self.is_stopping();
                 let run = self.open_run(*step, "nothing_submitted")?;
@@ -190,7 +205,7 @@ impl State {
         if !matches!(run.submission, Submission::Planned { .. }) {
             return Err(Illegal { event: "intended", why: "the step's job may exist already" });
         }
-        run.submission = Submission::Intended { at };
+        run.submission = Submission::Intended { at, given_up_at: None };
         Ok(vec![Entry::of_run(EntryKind::SubmissionIntended, at, run).detail(&run.job_name)])
     }
 

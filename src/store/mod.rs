@@ -5,6 +5,7 @@
 //! arrives while a commit is under way into the next commit. One process owns a database; a second
 //! one is refused by a lock on a file beside it.
 
+mod ledger;
 mod list;
 mod rows;
 mod writer;
@@ -20,6 +21,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection, Row};
 
+pub use ledger::LedgerEntry;
 pub use list::{Filter, Page, Position, TagFilter};
 
 use crate::run::history::{Entry, HistoryEntry};

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::error;
 
+use super::ledger::{self, LedgerEntry};
 use super::{StoreError, micros};
 use crate::plan::submission::Step;
 use crate::run::history::Entry;
@@ -24,6 +25,8 @@ const GROUP: usize = 256;
 pub(super) enum Change {
     Insert(Box<NewDemand>),
     Advance { execution_id: String, version: i64, state: Box<State>, history: Vec<Entry> },
+    RecordDefinition(LedgerEntry),
+    ForgetDefinition(String),
     Nothing,
 }
 
@@ -116,6 +119,8 @@ async fn commit(
             Change::Advance { execution_id, version, state, history } => {
                 advance(&mut transaction, execution_id, *version, state, history).await?
             }
+            Change::RecordDefinition(entry) => ledger::record(&mut transaction, entry).await?,
+            Change::ForgetDefinition(arn) => ledger::forget(&mut transaction, arn).await?,
             Change::Nothing => true,
         });
     }
