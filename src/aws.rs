@@ -1,17 +1,21 @@
 //! How this binary reaches AWS: region, credentials and endpoint from the usual environment
-//! variables and profile, TLS by rustls on ring.
+//! variables and profile, TLS by rustls on ring; and what is told of a call that failed.
 
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
 /// Tries of one call, the first included.
 const ATTEMPTS: u32 = 6;
+
+/// Characters told of an answer that cannot be understood.
+const LONGEST_ANSWER: usize = 200;
 
 /// The region where nothing names one: endpoints of other makes ask for none, clients do.
 const FALLBACK_REGION: Region = Region::from_static("us-east-1");
@@ -36,6 +40,66 @@ pub async fn config() -> SdkConfig {
         return config;
     }
     config.into_builder().region(FALLBACK_REGION).build()
+}
+
+/// The same, in the service's own region, and at its own endpoint if it has one.
+pub async fn config_of(settings: &crate::config::Config) -> SdkConfig {
+    let mut config = config().await.into_builder().region(Region::new(settings.region.clone()));
+    if let Some(url) = &settings.aws.endpoint_url {
+        config = config.endpoint_url(url);
+    }
+    config.build()
+}
+
+/// A call to AWS that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} failed")]
+pub struct CallError {
+    /// The call, such as `DescribeFileSystems`.
+    pub operation: &'static str,
+    /// AWS's code for a refusal, such as `AccessDeniedException`; none where no answer came.
+    pub code: Option<String>,
+    /// What went wrong.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl CallError {
+    /// Whether the caller lacks a permission.
+    pub fn is_denied(&self) -> bool {
+        let denials = ["AccessDenied", "UnauthorizedOperation", "AuthorizationError"];
+        self.code.as_deref().is_some_and(|code| denials.iter().any(|d| code.starts_with(d)))
+    }
+}
+
+/// A refusal in AWS's own words.
+#[derive(Debug, thiserror::Error)]
+#[error("{code}: {message}")]
+struct Refused {
+    code: String,
+    message: String,
+}
+
+/// Names the operation of a call that failed, and finds the words in what the SDK answers.
+pub fn call<E>(operation: &'static str) -> impl FnOnce(SdkError<E>) -> CallError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    move |error| {
+        let (Some(refusal), Some(answer)) = (error.as_service_error(), error.raw_response()) else {
+            return CallError { operation, code: None, source: error.into() };
+        };
+        // What is not AWS, such as a proxy on the way, answers without a code.
+        let status = || format!("HTTP {}", answer.status().as_u16());
+        let body = || {
+            let text = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
+            text.chars().take(LONGEST_ANSWER).collect()
+        };
+        let code = refusal.code().map_or_else(status, str::to_owned);
+        let message = refusal.message().map_or_else(body, str::to_owned);
+        let source = Refused { code: code.clone(), message }.into();
+        CallError { operation, code: Some(code), source }
+    }
 }
 
 /// An S3 client. A custom endpoint has no name for each bucket, so there the bucket is named in

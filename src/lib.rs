@@ -8,6 +8,8 @@
 //! | [`run`] | accept, cancel, retry, look up; the state, what is decided from it, the reconciler | but for the acting |
 //! | [`store`] | state in SQLite: queries, compare-and-set, group commit | |
 //! | [`engine`] | where jobs run; `engine::job` is the pure vocabulary of jobs | |
+//! | [`efs`] | where the EFS catalogue comes from: fixed, or AWS through a cache | |
+//! | [`service`] | one running service put together from its parts, local or on AWS | |
 //! | [`local`] | what local mode brings along: the embedded S3, the data directory as a site | |
 //! | [`policy`] | what an operator allows | yes |
 //! | [`sync`] | the worker: env files, transfers, removals | |
@@ -26,6 +28,7 @@ pub mod aws;
 pub mod cli;
 pub mod config;
 pub mod demand;
+pub mod efs;
 pub mod engine;
 pub mod http;
 pub mod lifecycle;
@@ -33,6 +36,7 @@ pub mod local;
 pub mod plan;
 pub mod policy;
 pub mod run;
+pub mod service;
 pub mod store;
 pub mod sync;
 pub mod telemetry;

@@ -75,6 +75,9 @@ fn every_key_the_example_comments_out_shows_its_default() {
     assert!(example.data_sync.job_role.take().is_some());
     assert!(example.data_sync.payload_prefix.take().is_some());
     assert!(example.local.slots.take().is_some());
+    assert!(example.aws.endpoint_url.take().is_some());
+    assert!(example.batch.events_queue_url.take().is_some());
+    assert!(example.batch.log_group.take().is_some());
     let configurations = std::mem::replace(&mut example.file_system_configurations, json!({}));
     assert_eq!(configurations["scratch"][0]["file_system"], "dev-marmot-scratch");
 
@@ -95,7 +98,7 @@ fn the_example_names_every_key() {
         }
     }
     let keys = Config::keys();
-    assert!(keys.len() > 30);
+    assert!(keys.len() > 40);
     for key in keys {
         assert!(named.iter().any(|name| name == key), "the example does not name `{key}`");
     }
@@ -279,11 +282,38 @@ fn local_mode_refuses_to_listen_beyond_loopback() {
 fn a_service_beyond_loopback_must_be_told_its_names() {
     let mut environment = REQUIRED.to_vec();
     environment.push(("DEMAND_LISTEN", "0.0.0.0:80"));
+    environment.push(("DEMAND_AUTH__INSECURE_ALLOW_ANONYMOUS", "true"));
     let fault = the_fault(Config::load(Mode::AwsBatch, None, environment.clone(), &[]));
     assert!(fault.contains("`allowed_hosts` must name"), "{fault}");
     environment.push(("DEMAND_ALLOWED_HOSTS", "demand.example.org"));
     let config = Config::load(Mode::AwsBatch, None, environment, &[]).unwrap();
     assert_eq!(config.allowed_hosts, ["demand.example.org"]);
+}
+
+#[test]
+fn a_service_beyond_loopback_must_be_told_to_take_anybody() {
+    let mut environment = REQUIRED.to_vec();
+    environment.push(("DEMAND_LISTEN", "0.0.0.0:80"));
+    environment.push(("DEMAND_ALLOWED_HOSTS", "demand.example.org"));
+    let fault = the_fault(Config::load(Mode::AwsBatch, None, environment.clone(), &[]));
+    assert!(fault.starts_with("DEMAND_LISTEN: `listen` is not a loopback address"), "{fault}");
+    assert!(fault.contains("`auth.insecure_allow_anonymous` (--allow-anonymous)"), "{fault}");
+    let key = "auth.insecure_allow_anonymous";
+    let flag = Flag { name: "--allow-anonymous", key, value: "true".to_owned() };
+    Config::load(Mode::AwsBatch, None, environment, &[flag]).unwrap();
+}
+
+#[test]
+fn the_globs_of_a_policy_are_read_from_lists_and_from_variables() {
+    let config = local(
+        "[policy]\nimages = [\"ghcr.io/lab\"]\ninput_prefixes = [\"s3://lab-*\"]\n",
+        &[("DEMAND_POLICY__JOB_QUEUES", "gpu, lab-*")],
+    )
+    .unwrap();
+    assert_eq!(config.policy.images.globs(), ["ghcr.io/lab"]);
+    assert_eq!(config.policy.input_prefixes.globs(), ["s3://lab-*"]);
+    assert_eq!(config.policy.job_queues.globs(), ["gpu", "lab-*"]);
+    assert_eq!(config.policy.job_queues.plain().collect::<Vec<_>>(), ["gpu"]);
 }
 
 #[test]
@@ -319,6 +349,11 @@ fn values_that_could_not_work_are_refused() {
         ("DEMAND_FILE_SYSTEM_CONFIGURATIONS", "[]"),
         ("DEMAND_FILE_SYSTEM_CONFIGURATIONS__TMP", "[]"),
         ("DEMAND_LOCAL__SLOTS", "-1"),
+        ("DEMAND_EFS__CACHE_TTL", "0s"),
+        ("DEMAND_POLICY__IMAGES", "ghcr.io/[lab"),
+        ("DEMAND_POLICY__INPUT_PREFIXES", "lab-data/*"),
+        ("DEMAND_BATCH__EVENTS_QUEUE_URL", "events"),
+        ("DEMAND_AWS__ENDPOINT_URL", "ftp://127.0.0.1"),
         ("DEMAND_LOG", "info"),
     ] {
         let fault = the_fault(from_variables(&[(variable, value)]));

@@ -4,6 +4,7 @@
 //! A new command is a variant of [`Command`] and an arm of [`run`].
 
 mod cancel;
+mod check;
 mod client;
 mod demo;
 mod document;
@@ -49,7 +50,9 @@ enum Command {
     Serve(serve::Arguments),
     /// Run an example demand on this machine, from nothing to its output
     Demo(demo::Arguments),
-    /// Plan a demand against a site given as a file
+    /// Look whether everything the service needs is there
+    Check(check::Arguments),
+    /// Plan a demand against a site given as a file, or that of the service
     Plan(plan::Arguments),
     /// Transfer data between S3 and directories; the worker of a step's job
     Sync(sync::Arguments),
@@ -96,7 +99,8 @@ pub async fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(arguments) => serve::run(arguments).await.into(),
         Command::Demo(arguments) => demo::run(arguments).await.into(),
-        Command::Plan(arguments) => plan::run(&arguments).into(),
+        Command::Check(arguments) => check::run(&arguments).await.into(),
+        Command::Plan(arguments) => plan::run(&arguments).await.into(),
         Command::Sync(arguments) => sync::run(arguments).await.into(),
         Command::Remove(arguments) => remove::run(arguments).await.into(),
         Command::Openapi => openapi::run().into(),

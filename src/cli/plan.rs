@@ -1,24 +1,39 @@
-//! `demand plan`: plans requests against a site given as a file. Needs no service and no network.
+//! `demand plan`: plans requests against a site given as a file, which needs no service and no
+//! network, or against the service's own, whose file systems AWS tells.
 
 use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::exit::Exit;
 use super::failure::complain;
-use crate::demand::{Demand, Faults, json};
+use crate::config::{Config, ConfigErrors, Mode};
+use crate::demand::{Demand, json};
+use crate::efs::CatalogueError;
 use crate::http::{Kind, Problem};
-use crate::plan::{Site, plan};
+use crate::plan::site::SiteError;
+use crate::plan::{Plan, Site};
+use crate::policy::Policy;
+use crate::run::{self, Sites, plan_within};
+use crate::service::aws;
 use crate::telemetry::chain;
+
+/// What `--site` takes for the service's own site.
+const AWS: &str = "aws";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The site as JSON: `{env_base, region, catalog, plan?, file_system_configurations?,
-    /// context_manager_configuration?}`
-    #[arg(long, value_name = "SITE.json")]
+    /// context_manager_configuration?}`; or `aws`: that of the service, with its configuration,
+    /// its policy, and the EFS file systems there are
+    #[arg(long, value_name = "SITE.json|aws")]
     site: PathBuf,
+    /// The service's configuration file, for `--site aws`
+    #[arg(long, env = "DEMAND_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Read a request a line, and write an answer a line: a plan, or a problem document
     #[arg(long)]
     jsonl: bool,
@@ -34,15 +49,31 @@ enum PlanError {
     Read { name: String, source: io::Error },
     #[error("{name} is no site: {why}")]
     Site { name: String, why: String },
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Own(#[from] SiteError),
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
     #[error("cannot write the answer")]
     Write(#[from] io::Error),
 }
 
-pub(super) fn run(arguments: &Arguments) -> Exit {
-    match answer(arguments) {
+/// What requests are planned for.
+struct Planner {
+    sites: Sites,
+    policy: Policy,
+}
+
+pub(super) async fn run(arguments: &Arguments) -> Exit {
+    match answer(arguments).await {
         Ok(exit) => exit,
         // `demand plan … | head` has what it wanted.
         Err(PlanError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(error @ PlanError::Catalogue(_)) => {
+            complain(&error);
+            Exit::Unreachable
+        }
         Err(error) => {
             complain(&error);
             Exit::Usage
@@ -50,8 +81,8 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     }
 }
 
-fn answer(arguments: &Arguments) -> Result<Exit, PlanError> {
-    let site = read_site(&arguments.site)?;
+async fn answer(arguments: &Arguments) -> Result<Exit, PlanError> {
+    let planner = planner(arguments).await?;
     let mut input = open(arguments.file.as_deref())?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let name = || name_of(arguments.file.as_deref());
@@ -63,8 +94,8 @@ fn answer(arguments: &Arguments) -> Result<Exit, PlanError> {
             input.read_until(b'\n', &mut line).map_err(unread)? > 0
         } {
             if !line.trim_ascii().is_empty() {
-                match plan_one(&line, &site) {
-                    Ok(planned) => write_line(&mut out, &planned)?,
+                match planner.plan(&line).await? {
+                    Ok(plan) => write_line(&mut out, &plan)?,
                     Err(problem) => write_line(&mut out, &problem)?,
                 }
             }
@@ -74,9 +105,9 @@ fn answer(arguments: &Arguments) -> Result<Exit, PlanError> {
     }
     let mut request = Vec::new();
     input.read_to_end(&mut request).map_err(unread)?;
-    let exit = match plan_one(&request, &site) {
-        Ok(planned) => {
-            write_line(&mut out, &planned)?;
+    let exit = match planner.plan(&request).await? {
+        Ok(plan) => {
+            write_line(&mut out, &plan)?;
             Exit::Done
         }
         Err(problem) => {
@@ -88,12 +119,37 @@ fn answer(arguments: &Arguments) -> Result<Exit, PlanError> {
     Ok(exit)
 }
 
-fn plan_one(request: &[u8], site: &Site) -> Result<crate::plan::Plan, Problem> {
-    let request = json::read(request)
-        .map_err(|fault| Problem::new(Kind::InvalidJson, format!("{}.", chain(&fault))))?;
-    let refused = |faults: Faults| Problem::invalid_demand(faults);
-    let demand = Demand::parse(&request).map_err(refused)?;
-    plan(&demand, site).map_err(refused)
+async fn planner(arguments: &Arguments) -> Result<Planner, PlanError> {
+    if arguments.site != Path::new(AWS) {
+        let site = Arc::new(read_site(&arguments.site)?);
+        return Ok(Planner { sites: site.into(), policy: Policy::default() });
+    }
+    let file = arguments.config.as_deref();
+    let config = Config::load(Mode::AwsBatch, file, std::env::vars_os(), &[])?;
+    let sdk = crate::aws::config_of(&config).await;
+    Ok(Planner { sites: aws::sites(&config, &sdk)?, policy: aws::policy(&config) })
+}
+
+impl Planner {
+    /// The plan, or why the request has none.
+    async fn plan(&self, request: &[u8]) -> Result<Result<Plan, Problem>, CatalogueError> {
+        let request = match json::read(request) {
+            Ok(request) => request,
+            Err(fault) => {
+                let detail = format!("{}.", chain(&fault));
+                return Ok(Err(Problem::new(Kind::InvalidJson, detail)));
+            }
+        };
+        let demand = match Demand::parse(&request) {
+            Ok(demand) => demand,
+            Err(faults) => return Ok(Err(Problem::invalid_demand(faults))),
+        };
+        match plan_within(&demand, &self.sites, &self.policy).await {
+            Ok(plan) => Ok(Ok(plan)),
+            Err(run::PlanError::Faults(faults)) => Ok(Err(Problem::invalid_demand(faults))),
+            Err(run::PlanError::Catalogue(error)) => Err(error),
+        }
+    }
 }
 
 fn read_site(file: &Path) -> Result<Site, PlanError> {

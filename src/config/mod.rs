@@ -9,6 +9,7 @@
 mod error;
 mod layers;
 mod reader;
+mod sections;
 mod settings;
 
 use std::ffi::OsString;
@@ -19,11 +20,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::plan::site::EnvFileWriter;
+use crate::policy::Rules;
 pub use error::{ConfigError, ConfigErrors};
 pub use layers::Flag;
 use layers::Layers;
 use reader::Reader;
-use settings::{Bytes, LogFilter, Object, Origins, S3Uri};
+pub use sections::{Auth, Aws, Batch, DataSync, Efs, Http, Lifecycle, Local, Log, Plan, Store};
+use settings::{Bytes, HttpUrl, LogFilter, NameGlobs, Object, Origins, PathGlobs, S3Globs, S3Uri};
 pub use settings::{DurationError, LogFormat, parse_duration};
 
 /// The longest time `GET /demands/{execution_id}?wait=` holds an answer.
@@ -64,103 +67,22 @@ pub struct Config {
     pub lifecycle: Lifecycle,
     /// `[data_sync]`
     pub data_sync: DataSync,
+    /// `[aws]`
+    pub aws: Aws,
+    /// `[efs]`
+    pub efs: Efs,
+    /// `[batch]`
+    pub batch: Batch,
+    /// `[policy]`: what demands may name. Everything.
+    pub policy: Rules,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[http]`
     pub http: Http,
     /// `[local]`
     pub local: Local,
     /// `[log]`
     pub log: Log,
-}
-
-/// `[store]`: the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Store {
-    /// The SQLite file. `demand.sqlite3`; in local mode that file in `local.data_dir`.
-    pub path: PathBuf,
-    /// How long demands that have ended are kept. For ever.
-    pub retention: Option<Duration>,
-}
-
-/// `[plan]`: where plans may differ from the reference's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// Whether containers run privileged. `false`.
-    pub privileged: bool,
-    /// Whether what an output's destination has beside the output is deleted. `false`.
-    pub mirror_outputs: bool,
-    /// Who writes the env file. `stage_in`.
-    pub env_file_writer: EnvFileWriter,
-}
-
-/// `[lifecycle]`: how long the service waits for what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lifecycle {
-    /// How long the working directory of a failed or canceled demand is kept; 0 removes it at
-    /// once. 72 h.
-    pub failed_retention: Duration,
-    /// How long a job that was perhaps submitted may stay invisible to `ListJobs` before it is
-    /// submitted again. 30 s; in local mode 0, whose engine tells at once.
-    pub look_up_grace: Duration,
-    /// How long a job may be unknown to DescribeJobs before it is `LOST`. 10 min; in local mode
-    /// 10 s.
-    pub lost_grace: Duration,
-    /// How often a job that was just submitted is observed. 1 s.
-    pub observe_min: Duration,
-    /// How often a job of old age is observed. 1 min.
-    pub observe_max: Duration,
-    /// How long requests and tasks under way may take to end once the service is asked to stop.
-    /// 30 s.
-    pub shutdown_grace: Duration,
-}
-
-/// `[data_sync]`: the jobs of the steps `stage_in`, `wrap_up` and `clean_up`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataSync {
-    /// The image that has the worker (`demand sync`). Required but in local mode, which ignores
-    /// images.
-    pub image: String,
-    /// The queue they go to; the demand's own without it.
-    pub job_queue: Option<String>,
-    /// The IAM role they run as, an ARN.
-    pub job_role: Option<String>,
-    /// Their memory, in MiB. 2048.
-    pub memory: u32,
-    /// Their vCPUs. 1.
-    pub vcpus: u32,
-    /// Where tasks too large for a job's environment are put: `s3://bucket/prefix`.
-    pub payload_prefix: Option<String>,
-}
-
-/// `[http]`: bounds and cross-origin access.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Http {
-    /// The largest body taken, in bytes. 1 MiB.
-    pub body_limit: usize,
-    /// How long a request may take; longer than [`LONGEST_HOLD`]. 60 s.
-    pub timeout: Duration,
-    /// Requests under way at once; those beyond are answered 503. 1024.
-    pub max_concurrency: usize,
-    /// Origins whose pages may call the service. None.
-    pub cors_origins: Vec<String>,
-}
-
-/// `[local]`: local mode.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Local {
-    /// Where everything is kept. `.demand`.
-    pub data_dir: PathBuf,
-    /// vCPU slots for jobs; as many as this machine has CPUs without it.
-    pub slots: Option<u32>,
-}
-
-/// `[log]`: what is logged, to stderr.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// `text` or `json`. `text`.
-    pub format: LogFormat,
-    /// A level, or directives of `tracing_subscriber`'s `EnvFilter`; the environment variable
-    /// `RUST_LOG` wins. `info`.
-    pub level: String,
 }
 
 impl Config {
@@ -263,6 +185,23 @@ impl Config {
                     .optional("data_sync.payload_prefix")
                     .map(|S3Uri(prefix)| prefix),
             },
+            aws: Aws { endpoint_url: reader.optional("aws.endpoint_url").map(|HttpUrl(url)| url) },
+            efs: Efs { cache_ttl: reader.or("efs.cache_ttl", seconds(300)) },
+            batch: Batch {
+                events_queue_url: reader.optional("batch.events_queue_url").map(|HttpUrl(url)| url),
+                log_group: reader.optional("batch.log_group"),
+                job_queues: reader.or("batch.job_queues", Vec::new()),
+            },
+            policy: Rules {
+                job_queues: reader.or("policy.job_queues", NameGlobs::default()).0,
+                images: reader.or("policy.images", PathGlobs::default()).0,
+                job_roles: reader.or("policy.job_roles", NameGlobs::default()).0,
+                input_prefixes: reader.or("policy.input_prefixes", S3Globs::default()).0,
+                output_prefixes: reader.or("policy.output_prefixes", S3Globs::default()).0,
+            },
+            auth: Auth {
+                insecure_allow_anonymous: reader.or("auth.insecure_allow_anonymous", false),
+            },
             http: Http {
                 body_limit: reader.or("http.body_limit", Bytes(1024 * 1024)).0,
                 timeout: reader.or("http.timeout", seconds(60)),
@@ -287,6 +226,17 @@ impl Config {
                 "allowed_hosts",
                 "must name the hosts the service is called by, since `listen` is not loopback",
             );
+        }
+        if mode == Mode::AwsBatch && !loopback && !self.auth.insecure_allow_anonymous {
+            reader.refuse(
+                "listen",
+                "is not a loopback address, and nobody is asked who they are: set \
+                 `auth.insecure_allow_anonymous` (--allow-anonymous) if something before the \
+                 service does, or listen on loopback",
+            );
+        }
+        if self.efs.cache_ttl.is_zero() {
+            reader.refuse("efs.cache_ttl", "must be more than 0s");
         }
         if self.lifecycle.observe_min.is_zero() {
             reader.refuse("lifecycle.observe_min", "must be more than 0s");

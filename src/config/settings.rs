@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::plan::site::EnvFileWriter;
+use crate::policy::Allowed;
 use figment::value::Value;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
@@ -43,6 +44,21 @@ pub(super) struct Origins(pub Vec<String>);
 
 /// `s3://bucket/…`.
 pub(super) struct S3Uri(pub String);
+
+/// `http://…` or `https://…`.
+pub(super) struct HttpUrl(pub String);
+
+/// Globs of names.
+#[derive(Default)]
+pub(super) struct NameGlobs(pub Allowed);
+
+/// Globs of paths.
+#[derive(Default)]
+pub(super) struct PathGlobs(pub Allowed);
+
+/// Globs of S3 paths.
+#[derive(Default)]
+pub(super) struct S3Globs(pub Allowed);
 
 /// A free-form object.
 pub(super) struct Object(pub serde_json::Value);
@@ -222,6 +238,50 @@ impl Setting for S3Uri {
         let text = text(value)?.trim();
         let bucket = text.strip_prefix("s3://").and_then(|path| path.split('/').next());
         bucket.filter(|bucket| !bucket.is_empty()).map(|_| Self(text.to_owned())).ok_or(None)
+    }
+}
+
+impl Setting for HttpUrl {
+    const EXPECTS: &'static str = "a URL such as \"https://example.org/path\"";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        let text = String::read(value)?;
+        let url = url::Url::parse(&text).map_err(|error| Some(error.to_string()))?;
+        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+        if is_http { Ok(Self(text)) } else { Err(None) }
+    }
+}
+
+/// What lists of globs are told to be.
+const GLOBS: &str = "a list of globs (in a variable: separated by commas)";
+
+impl Setting for NameGlobs {
+    const EXPECTS: &'static str = GLOBS;
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        Allowed::names(Vec::read(value)?).map(Self).map_err(|error| Some(error.to_string()))
+    }
+}
+
+impl Setting for PathGlobs {
+    const EXPECTS: &'static str = GLOBS;
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        Allowed::paths(Vec::read(value)?).map(Self).map_err(|error| Some(error.to_string()))
+    }
+}
+
+impl Setting for S3Globs {
+    const EXPECTS: &'static str = "a list of globs such as \"s3://bucket/folder\"";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        let PathGlobs(allowed) = PathGlobs::read(value)?;
+        // Any other would never match, and refuse every demand.
+        let stray = allowed.globs().iter().find(|glob| !glob.starts_with("s3://") && *glob != "*");
+        match stray {
+            Some(glob) => Err(Some(format!("`{glob}` begins with neither `s3://` nor is `*`"))),
+            None => Ok(Self(allowed)),
+        }
     }
 }
 

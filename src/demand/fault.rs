@@ -74,6 +74,8 @@ pub enum Code {
     InvalidName,
     /// More than AWS takes.
     TooLarge,
+    /// A rule of the service's operator does not allow it.
+    NotAllowed,
 }
 
 /// Everything that is wrong with a request: at least one [`Fault`].

@@ -11,6 +11,8 @@ pub(crate) struct Places {
     pub command: Pointer,
     pub params: Pointer,
     pub platform: Pointer,
+    pub job_queue_name: Pointer,
+    pub job_role: Pointer,
     pub file_systems: Pointer,
     pub metadata: Pointer,
 }
@@ -18,6 +20,12 @@ pub(crate) struct Places {
 impl Places {
     pub(super) fn of(siblings: &Fields<'_>, demand: &Fields<'_>) -> Self {
         let parameters = demand.place("execution_parameters");
+        let platform = demand.below("execution_platform");
+        let aws_batch = platform.as_ref().and_then(|platform| platform.below("aws_batch"));
+        let of_aws_batch = |name| match &aws_batch {
+            Some(fields) => fields.place(name),
+            None => demand.place("execution_platform").key("aws_batch").key(name),
+        };
         Self {
             execution_type: demand.place("execution_type"),
             execution_id: demand.place("execution_id"),
@@ -25,6 +33,8 @@ impl Places {
             command: parameters.key("command"),
             params: parameters.key("params"),
             platform: demand.place("execution_platform"),
+            job_queue_name: of_aws_batch("job_queue_name"),
+            job_role: of_aws_batch("job_role"),
             file_systems: siblings.place("file_system_configurations"),
             metadata: demand.place("execution_metadata"),
         }

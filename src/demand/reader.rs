@@ -37,6 +37,12 @@ impl<'v> Fields<'v> {
         self.get(name).map_or_else(|| self.at.key(name), |(place, _)| place)
     }
 
+    /// The members of the member of that name, if it is an object.
+    pub fn below(&self, name: &str) -> Option<Self> {
+        let (at, value) = self.get(name)?;
+        value.as_object().map(|map| Self { map, at })
+    }
+
     /// The member of that name, or of its camelCase one.
     pub fn get(&self, name: &str) -> Option<(Pointer, &'v Value)> {
         let camel = camel_case(name);

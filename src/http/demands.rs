@@ -20,7 +20,7 @@ use crate::run::record::Record;
 use crate::run::state::{Phase, Status};
 use crate::run::status::StatusDocument;
 use crate::run::transitions::TransitionError;
-use crate::run::{AcceptError, Accepted};
+use crate::run::{AcceptError, Accepted, PlanError};
 use crate::store::{Filter, StoreError, TagFilter};
 
 /// Ids in one list at most.
@@ -82,7 +82,7 @@ pub(super) async fn plan(
     State(app): State<App>,
     JsonBody(request): JsonBody,
 ) -> Result<Json<Plan>, Problem> {
-    Ok(Json(app.runs.plan(&request).map_err(Problem::invalid_demand)?))
+    Ok(Json(app.runs.plan(&request).await?))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -358,10 +358,28 @@ impl From<TransitionError> for Problem {
     }
 }
 
+impl From<PlanError> for Problem {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Faults(faults) => Self::invalid_demand(faults),
+            PlanError::Catalogue(error) => {
+                // Rounded up: a client that comes back too early is told to wait again.
+                let seconds = error.retry_after.as_secs().saturating_add(1);
+                Self::new(
+                    Kind::Unavailable,
+                    "The EFS file systems and access points cannot be read at present; nothing \
+                     was stored. Send the demand again later.",
+                )
+                .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX))
+            }
+        }
+    }
+}
+
 impl From<AcceptError> for Problem {
     fn from(error: AcceptError) -> Self {
         match error {
-            AcceptError::Faults(faults) => Self::invalid_demand(faults),
+            AcceptError::Plan(why) => why.into(),
             AcceptError::IdTaken { execution_id, why } => {
                 Self::new(Kind::IdTaken, format!("`{execution_id}` {why}."))
             }

@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use super::submission::Budget;
 
+/// The budget of [`CONTAINER_OVERRIDES_LIMIT`].
+pub const CONTAINER_OVERRIDES: &str = "container_overrides";
+
 /// Bytes of `containerOverrides`
 /// (<https://docs.aws.amazon.com/batch/latest/APIReference/API_ContainerOverrides.html>).
 pub const CONTAINER_OVERRIDES_LIMIT: u64 = 8192;

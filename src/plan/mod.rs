@@ -34,7 +34,7 @@ mod steps;
 pub mod submission;
 mod transfers;
 pub mod volume;
-mod volumes;
+pub mod volumes;
 pub mod worker;
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,7 @@
 //! The site: the facts a plan needs beside the demand.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,8 +24,8 @@ pub struct Site {
     pub env_base: EnvBase,
     /// The AWS region.
     pub region: String,
-    /// The file systems and access points there are.
-    pub catalog: Catalog,
+    /// The file systems and access points there are; shared, since there may be thousands.
+    pub catalog: Arc<Catalog>,
     /// Where this service differs from the reference on purpose.
     pub policy: PlanPolicy,
     /// The jobs that move data.
@@ -153,7 +155,7 @@ impl TryFrom<SiteFile> for Site {
         Ok(Self {
             env_base: file.env_base,
             region: file.region,
-            catalog: file.catalog,
+            catalog: Arc::new(file.catalog),
             policy: file.plan,
             data_sync: file.data_sync,
             file_systems: configurations.file_systems,

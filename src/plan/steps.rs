@@ -155,7 +155,7 @@ fn budgets(submit_job: &SubmitJob, definition_size: u64) -> Vec<Budget> {
     let overrides = json_size(&submit_job.container_overrides);
     let name = submit_job.job_name.chars().count() as u64;
     vec![
-        budget("container_overrides", overrides, budget::CONTAINER_OVERRIDES_LIMIT),
+        budget(budget::CONTAINER_OVERRIDES, overrides, budget::CONTAINER_OVERRIDES_LIMIT),
         budget("submit_job", json_size(submit_job), budget::SUBMIT_JOB_LIMIT),
         budget("job_definition", definition_size, budget::JOB_DEFINITION_LIMIT),
         budget("job_name", name, JOB_NAME_LIMIT as u64),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::demand::{
     Demand,
-    configuration::{Candidates, FileSystemConfiguration},
+    configuration::{Candidates, FileSystemConfiguration, FileSystemConfigurations},
     fault::{Code, Fault, Faults, Pointer},
     python::{PurePath, random},
 };
@@ -35,6 +35,32 @@ pub(super) fn choose(demand: &Demand, site: &Site) -> Result<Volumes, PlanErrors
             Err(Faults::of(errors.collect()))
         }
     }
+}
+
+/// Every volume that a demand may get which says nothing of file systems, with the role it is for;
+/// or why it cannot be had.
+pub fn candidates(site: &Site) -> Vec<(&'static str, Result<Volume, Fault>)> {
+    let silent = FileSystemConfigurations::default();
+    let [shared, scratch, tmp] = silent.over(&site.file_systems);
+    let nothing_said = Candidates::default();
+    let of_site = Pointer::default().key("file_system_configurations");
+    let mut found = Vec::new();
+    for (role, candidates, read_only) in [
+        ("scratch", scratch.unwrap_or(&nothing_said), false),
+        ("shared", shared.unwrap_or(&nothing_said), true),
+        ("tmp", tmp.unwrap_or(&nothing_said), false),
+    ] {
+        let place = of_site.key(role);
+        for (chosen, place) in candidates.configurations.iter().zip(&candidates.places) {
+            found.push((role, look_up(site, role, chosen, read_only, place)));
+        }
+        // Without a word of them there are defaults, but for `tmp`, which is not needed.
+        if candidates.configurations.is_empty() && role != "tmp" {
+            let chosen = FileSystemConfiguration::default();
+            found.push((role, look_up(site, role, &chosen, read_only, &place)));
+        }
+    }
+    found
 }
 
 /// A candidate drawn with a seed of the demand's own, and where it was said. Nothing said is a

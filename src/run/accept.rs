@@ -8,11 +8,14 @@ use std::cell::Cell;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Runs;
 use super::state::State;
 use super::transitions::now;
+use super::{Runs, Sites};
+use crate::demand::fault::{Code, Fault};
 use crate::demand::{Demand, ExecutionId, Faults};
+use crate::efs::CatalogueError;
 use crate::plan::{Plan, plan};
+use crate::policy::Policy;
 use crate::run::record::{NewDemand, Record};
 use crate::store::StoreError;
 
@@ -25,12 +28,23 @@ pub enum Accepted {
     Before(Record),
 }
 
-/// Why a demand was not accepted; nothing was stored then.
+/// Why a demand has no plan.
 #[derive(Debug, thiserror::Error)]
-pub enum AcceptError {
+pub enum PlanError {
     /// It cannot be planned.
     #[error("the demand cannot be planned")]
     Faults(#[from] Faults),
+    /// What it is planned with cannot be had at present.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+}
+
+/// Why a demand was not accepted; nothing was stored then.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// It has no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// Its id is another demand's.
     #[error("{execution_id} {why}")]
     IdTaken {
@@ -60,12 +74,13 @@ impl Runs {
         let demand = Demand::parse_with_id(request, || {
             id_made.set(true);
             ExecutionId::from(Uuid::now_v7())
-        })?;
+        })
+        .map_err(PlanError::Faults)?;
         let key = key.filter(|_| id_made.get());
         if let Some(record) = self.known(&demand, sender, key.as_deref()).await? {
             return Ok(Accepted::Before(record));
         }
-        let new = self.planned(request, &demand, sender, key.clone())?;
+        let new = self.planned(request, &demand, sender, key.clone()).await?;
         let record = new.record.clone();
         if self.transitions.insert(new).await? {
             return Ok(Accepted::New(record));
@@ -80,15 +95,9 @@ impl Runs {
     }
 
     /// The plan of what `request` demands; stores nothing.
-    pub fn plan(&self, request: &Value) -> Result<Plan, Faults> {
+    pub async fn plan(&self, request: &Value) -> Result<Plan, PlanError> {
         let demand = Demand::parse_with_id(request, || ExecutionId::from(Uuid::now_v7()))?;
-        self.plan_demand(&demand)
-    }
-
-    fn plan_demand(&self, demand: &Demand) -> Result<Plan, Faults> {
-        let plan = plan(demand, &self.site)?;
-        self.policy.check(&plan)?;
-        Ok(plan)
+        plan_within(&demand, &self.sites, &self.policy).await
     }
 
     /// The stored demand that this one is, if there is one.
@@ -118,14 +127,14 @@ impl Runs {
         Ok(Some(record))
     }
 
-    fn planned(
+    async fn planned(
         &self,
         request: &Value,
         demand: &Demand,
         sender: Option<&str>,
         idempotency_key: Option<String>,
     ) -> Result<NewDemand, AcceptError> {
-        let plan = self.plan_demand(demand)?;
+        let plan = plan_within(demand, &self.sites, &self.policy).await?;
         let now = now();
         let submission = &plan.submission;
         let (state, accepted) =
@@ -149,4 +158,32 @@ impl Runs {
             idempotency_key,
         })
     }
+}
+
+/// The plan of `demand` on the site of now, within `policy`. What the catalogue lacks is looked
+/// for once more in a newer one, since it may have been made since.
+pub async fn plan_within(
+    demand: &Demand,
+    sites: &Sites,
+    policy: &Policy,
+) -> Result<Plan, PlanError> {
+    let site = sites.now().await?;
+    let mut planned = plan(demand, &site);
+    if let Err(faults) = &planned
+        && faults.as_slice().iter().any(is_miss)
+    {
+        match sites.newer(&site).await {
+            Ok(Some(site)) => planned = plan(demand, &site),
+            // Nobody can tell whether it is there; only other faults are certain.
+            Err(unknown) if faults.as_slice().iter().all(is_miss) => return Err(unknown.into()),
+            Ok(None) | Err(_) => {}
+        }
+    }
+    let plan = planned?;
+    policy.check(demand, &plan)?;
+    Ok(plan)
+}
+
+fn is_miss(fault: &Fault) -> bool {
+    matches!(fault.code, Code::FileSystemNotFound | Code::AccessPointNotFound)
 }

@@ -20,17 +20,18 @@ mod changes;
 mod logs;
 mod observe;
 mod reconcile;
+mod sites;
 
 use std::sync::Arc;
 
-pub use accept::{AcceptError, Accepted};
+pub use accept::{AcceptError, Accepted, PlanError, plan_within};
 pub use changes::Subscription;
 pub use logs::{LogError, Logs};
 pub use observe::Observation;
 pub use reconcile::Reconciler;
+pub use sites::Sites;
 
 use crate::engine::Engine;
-use crate::plan::Site;
 use crate::policy::Policy;
 use crate::run::record::Record;
 use crate::store::{Filter, Page, Position, Store, StoreError};
@@ -57,18 +58,18 @@ pub struct Settings {
 pub struct Runs {
     transitions: Transitions,
     engine: Arc<dyn Engine>,
-    site: Arc<Site>,
+    sites: Sites,
     policy: Arc<Policy>,
     heartbeat: Heartbeat,
 }
 
 impl Runs {
-    /// The demands in `store`, planned for `site` within `policy` and run on `engine`; and the reconciler that
-    /// must run for anything to happen to them.
+    /// The demands in `store`, planned for one of `sites` within `policy` and run on `engine`; and
+    /// the reconciler that must run for anything to happen to them.
     pub fn new(
         store: Store,
         engine: Arc<dyn Engine>,
-        site: Arc<Site>,
+        sites: impl Into<Sites>,
         policy: Policy,
         settings: Settings,
     ) -> (Self, Reconciler) {
@@ -81,8 +82,8 @@ impl Runs {
             settings.observation,
             heartbeat.clone(),
         );
-        let policy = Arc::new(policy);
-        (Self { transitions, engine, site, policy, heartbeat }, reconciler)
+        let (sites, policy) = (sites.into(), Arc::new(policy));
+        (Self { transitions, engine, sites, policy, heartbeat }, reconciler)
     }
 
     /// The demand of this id.

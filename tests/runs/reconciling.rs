@@ -227,7 +227,7 @@ async fn a_job_of_the_same_name_that_is_not_ours_is_not_adopted() {
 
     // Two of the name that the next demand's first job will have, found when its answer is lost:
     // one on another definition, one from an hour ago.
-    let plan = service.runs.plan(&request("wary")).unwrap();
+    let plan = service.runs.plan(&request("wary")).await.unwrap();
     let name = plan.submission.names(1).remove(0).1;
     let now = jiff::Timestamp::now();
     let another = |job_id: &str| {

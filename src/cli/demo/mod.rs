@@ -14,10 +14,11 @@ use super::document::{Demand, Document};
 use super::exit::{self, Exit};
 use super::failure::{Failure, complain};
 use super::follow::{Goal, to_the_end};
-use super::serve::{self, Started};
 use super::terminal::Terminal;
 use crate::config::{Config, Flag, Mode};
 use crate::lifecycle::Lifecycle;
+use crate::local::site::DataDir;
+use crate::service::Service;
 use crate::telemetry;
 
 const DEMAND: &str = include_str!("demand.json");
@@ -62,35 +63,40 @@ async fn demo(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit, Fa
         Config::load(Mode::Local, None, std::env::vars_os(), &flags).map_err(Failure::usage)?;
     telemetry::init(&config.log, &telemetry::Environment::of_process()).map_err(Failure::usage)?;
     let lifecycle = Lifecycle::new();
-    let started = serve::start(&config, &lifecycle).await.map_err(Failure::of)?;
-    let ended = follow_example(&started, terminal).await;
+    let service = Service::start(&config, Mode::Local, &lifecycle).await.map_err(Failure::of)?;
+    let buckets = DataDir::prepare(&config.local.data_dir).map_err(Failure::of)?.buckets();
+    let ended = follow_example(&service, &buckets, terminal).await;
     lifecycle.stop();
     lifecycle.run(config.lifecycle.shutdown_grace).await.map_err(Failure::of)?;
     if matches!(ended, Ok(Exit::Done)) {
-        show_outputs(&started.data_dir.buckets().join("demo/counts"), terminal)?;
+        show_outputs(&buckets.join("demo/counts"), terminal)?;
         terminal.note(&format!(
             "\nTo serve demands of your own from here:\n  demand serve --local --data-dir {}",
             arguments.data_dir.display()
         ));
     }
-    started.close().await;
+    service.close().await;
     ended
 }
 
-async fn follow_example(started: &Started, terminal: &mut Terminal) -> Result<Exit, Failure> {
-    let bucket = started.data_dir.buckets().join("demo");
+async fn follow_example(
+    service: &Service,
+    buckets: &Path,
+    terminal: &mut Terminal,
+) -> Result<Exit, Failure> {
+    let bucket = buckets.join("demo");
     for (key, text) in OBJECTS {
         put(&bucket.join(key), text).map_err(Failure::of)?;
     }
     terminal.note(&format!("seeded the bucket s3://demo in {}", bucket.display()));
     let mut request: Value = serde_json::from_str(DEMAND).map_err(Failure::of)?;
     request["execution_id"] = Uuid::now_v7().to_string().into();
-    let url = Url::parse(&started.url()).map_err(Failure::of)?;
+    let url = Url::parse(&service.url()).map_err(Failure::of)?;
     let client = Client::new(url, None)?;
     let answer = client.send(&Call::post(&["demands"], Some(&request))).await?;
     let demand: Document<Demand> = answer.document()?;
     let id = &demand.read.execution_id;
-    terminal.note(&format!("submitted the demand {id} to {}", started.url()));
+    terminal.note(&format!("submitted the demand {id} to {}", service.url()));
     to_the_end(&client, &Goal { execution_id: id, attempt: 1, timeout: None }, terminal).await
 }
 
