@@ -125,13 +125,13 @@ async fn a_pass_over_ten_thousand_jobs_takes_a_hundred_calls_and_little_memory()
         inside.end(&job_id(Step::WrapUp, number), "SUCCEEDED", "done", Some(0));
     }
     eventually(|| async { (calls() >= 200).then_some(()) }).await;
-    let changed = eventually(|| async {
-        let changed = versions(&database).await;
-        let moved = changed.iter().filter(|(_, version)| *version > 2).count();
-        (moved == CHANGED).then_some(changed)
+    let later = eventually(|| async {
+        let demands = versions(&database).await;
+        let moved = demands.iter().filter(|(_, version)| *version > 2).count();
+        (moved == CHANGED).then_some(demands)
     })
     .await;
-    assert!(changed.iter().all(|(_, version)| *version <= 3), "one change a demand");
+    assert!(later.iter().all(|(_, version)| *version <= 3), "one change a demand");
     assert_eq!(endpoint.inside().described, vec![100; 200]);
 
     let peak = peak_memory(measured.id().unwrap());

@@ -82,7 +82,7 @@ pub fn often() -> Observation {
     Observation {
         min: Duration::from_millis(50),
         max: Duration::from_millis(500),
-        lost_grace: Duration::from_secs(60),
+        lost_grace: Duration::from_mins(1),
     }
 }
 

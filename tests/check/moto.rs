@@ -1,5 +1,7 @@
-//! A server of moto's (<https://docs.getmoto.org>), and the binary told to take it for AWS.
+//! A server of moto's (<https://docs.getmoto.org>), and the binary told to take it for AWS. What
+//! starts one is ignored without a Python that `TEST_PYTHON` names; `tests/run aws` does.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -18,44 +20,36 @@ pub struct Moto {
     pub directory: TempDir,
 }
 
-/// Where `tests/run` installs Python packages.
-fn installed(program: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin").join(program);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "moto is not installed; `tests/run` installs it"
-    );
-    eprintln!("skipped: moto is not installed; `tests/run` installs it");
-    None
+/// The Python that has what `tests/requirements.txt` lists.
+fn python() -> OsString {
+    std::env::var_os("TEST_PYTHON")
+        .expect("TEST_PYTHON names a Python with what tests/requirements.txt lists")
 }
 
 impl Moto {
-    /// An account with nothing in it; nothing where moto is not installed.
-    pub async fn start() -> Option<Self> {
+    /// An account with nothing in it.
+    pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// An account in which nobody may do anything.
-    pub async fn start_denying() -> Option<Self> {
+    pub async fn start_denying() -> Self {
         Self::start_with(&[("INITIAL_NO_AUTH_ACTION_COUNT", "0")]).await
     }
 
     /// An account with what a service needs.
-    pub async fn start_with_lab() -> Option<Self> {
-        let moto = Self::start().await?;
+    pub async fn start_with_lab() -> Self {
+        let moto = Self::start().await;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check/lab.py");
-        let made = Command::new(installed("python")?).arg(script).arg(&moto.endpoint).output();
+        let made = Command::new(python()).arg(script).arg(&moto.endpoint).output();
         let made = made.await.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        Some(moto)
+        moto
     }
 
-    async fn start_with(environment: &[(&str, &str)]) -> Option<Self> {
-        let mut process = Command::new(installed("moto_server")?)
-            .args(["--host", "127.0.0.1", "--port", "0"])
+    async fn start_with(environment: &[(&str, &str)]) -> Self {
+        let mut process = Command::new(python())
+            .args(["-m", "moto.server", "--host", "127.0.0.1", "--port", "0"])
             .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -74,7 +68,7 @@ impl Moto {
         let endpoint = endpoint.await.expect("moto starts");
         // It logs every request, and must not wait for somebody to read that.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Some(Self { _process: process, endpoint, directory: TempDir::new().unwrap() })
+        Self { _process: process, endpoint, directory: TempDir::new().unwrap() }
     }
 
     /// The configuration of a service that needs all there is, with `more` lines before its tables.

@@ -138,11 +138,6 @@ async fn what_cannot_be_planned_is_refused_with_the_place_of_the_fault() {
             "{what}: {problem:#}"
         );
     }
-    let mut elsewhere = demand("bad", "true");
-    elsewhere["file_system_configurations"] =
-        json!({"scratch": [{"access_point": "scratch", "container_path": "/opt/efs/scratch"}]});
-    let response = service.submit(&elsewhere).await;
-    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "a mount elsewhere");
     nothing_was_stored(&service).await;
 }
 

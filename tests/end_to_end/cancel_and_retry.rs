@@ -10,7 +10,7 @@ use crate::service::{Service, demand, demand_with, eventually};
 #[tokio::test]
 async fn canceling_while_it_executes_ends_the_whole_process_group() {
     let service = Service::start().await;
-    let pids = service.data_dir().join("pids");
+    let pids = service.site.directory().join("pids");
     let command = format!("sleep 1000 & echo $! >> {0}; echo $$ >> {0}; wait", pids.display());
     let id = service.accepted(&demand("canceled", &command)).await;
     eventually("both have started", || {
@@ -51,8 +51,8 @@ async fn a_completed_demand_can_neither_be_canceled_nor_retried() {
 #[tokio::test]
 async fn a_retry_goes_on_where_the_demand_failed_and_succeeds() {
     let service = Service::start().await;
-    service.put("lab", "data.txt", "data");
-    let fixed = service.data_dir().join("fixed");
+    service.site.put("lab", "data.txt", "data").await;
+    let fixed = service.site.directory().join("fixed");
     let command = format!("test -e {} && cp ${{DATA}} ${{OUT}}", fixed.display());
     let id = service
         .accepted(&demand_with(
@@ -79,14 +79,14 @@ async fn a_retry_goes_on_where_the_demand_failed_and_succeeds() {
         .map(|step| step["step"].as_str().unwrap())
         .collect();
     assert_eq!(second, ["execute", "wrap_up"], "what had succeeded is not done again");
-    assert_eq!(fs::read_to_string(service.object("lab", "out.txt")).unwrap(), "data");
+    assert_eq!(service.site.get("lab", "out.txt").await.unwrap(), "data");
 }
 
 #[tokio::test]
 async fn a_retry_after_the_working_directory_is_gone_starts_from_the_beginning() {
     let service = Service::start_with(&[("DEMAND_LIFECYCLE__FAILED_RETENTION", "0s")]).await;
-    service.put("lab", "data.txt", "data");
-    let fixed = service.data_dir().join("fixed");
+    service.site.put("lab", "data.txt", "data").await;
+    let fixed = service.site.directory().join("fixed");
     let command = format!("cat ${{DATA}} && test -e {}", fixed.display());
     let id = service
         .accepted(&demand_with(

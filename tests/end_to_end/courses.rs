@@ -9,9 +9,10 @@ use crate::service::{Service, demand, demand_with};
 #[tokio::test]
 async fn inputs_are_brought_the_command_runs_and_outputs_are_taken_away() {
     let service = Service::start().await;
-    service.put("lab", "genes/reference.txt", "reference\n");
+    service.site.put("lab", "genes/reference.txt", "reference\n").await;
     for n in 0..100 {
-        service.put("lab", &format!("samples/{}/s{n:03}.txt", n % 3), format!("sample {n}\n"));
+        let key = format!("samples/{}/s{n:03}.txt", n % 3);
+        service.site.put("lab", &key, &format!("sample {n}\n")).await;
     }
     let command = "mkdir -p ${RESULT}/deep && cat ${REFERENCE} > ${RESULT}/reference.copy \
                    && cat $(find ${SAMPLES} -type f | sort) > ${RESULT}/deep/all.txt \
@@ -35,18 +36,18 @@ async fn inputs_are_brought_the_command_runs_and_outputs_are_taken_away() {
         document["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap()).collect();
     assert_eq!(steps, ["stage_in", "execute", "wrap_up"]);
 
-    let result = |key: &str| {
-        fs::read_to_string(service.object("lab", &format!("results/run=1/{key}"))).unwrap()
-    };
-    assert_eq!(result("reference.copy"), "reference\n");
+    let result =
+        async |key: &str| service.site.get("lab", &format!("results/run=1/{key}")).await.unwrap();
+    assert_eq!(result("reference.copy").await, "reference\n");
     let mut expected: Vec<(String, String)> =
         (0..100).map(|n| (format!("{}/s{n:03}", n % 3), format!("sample {n}\n"))).collect();
     expected.sort();
     let expected: String = expected.into_iter().map(|(_, line)| line).collect();
-    assert_eq!(result("deep/all.txt"), expected);
-    assert!(!service.working_directory(&id).exists());
+    assert_eq!(result("deep/all.txt").await, expected);
+    assert!(!service.site.working_directory(&id).exists());
     assert_eq!(service.log(&id, "?step=execute").await.last().unwrap().trim(), "100");
-    assert!(service.object("lab", "genes/reference.txt").exists(), "sources are kept");
+    let source = service.site.get("lab", "genes/reference.txt").await;
+    assert!(source.is_some(), "sources are kept");
 
     let phases: Vec<String> = service
         .events(&id)
@@ -79,7 +80,7 @@ async fn a_failing_command_is_told_with_its_code_and_its_log() {
     assert_ne!(step("wrap_up")["status"], "SUCCEEDED");
     assert!(service.log(&id, "").await.contains(&"before the end".to_owned()));
     assert_eq!(document["working_directory"], "present");
-    assert!(service.working_directory(&id).exists());
+    assert!(service.site.working_directory(&id).exists());
 }
 
 #[tokio::test]
@@ -89,13 +90,13 @@ async fn with_no_retention_the_working_directory_of_a_failure_is_gone_at_once() 
     let document = service.until(&id, |document| document["working_directory"] == "gone").await;
     assert_eq!(document["status"], "FAILED");
     assert_eq!(document["reason"]["code"], "COMMAND_FAILED");
-    assert!(!service.working_directory(&id).exists());
+    assert!(!service.site.working_directory(&id).exists());
 }
 
 #[tokio::test]
 async fn a_missing_input_fails_the_staging_and_the_command_never_runs() {
     let service = Service::start().await;
-    let marker = service.data_dir().join("ran");
+    let marker = service.site.directory().join("ran");
     let id = service
         .accepted(&demand_with(
             "missing",
@@ -115,7 +116,7 @@ async fn a_missing_input_fails_the_staging_and_the_command_never_runs() {
 async fn parameters_reach_the_command_as_they_were_sent() {
     let service = Service::start().await;
     let awkward = "it's \"quoted\" $HOME `id` \\ \n second line ü";
-    let out = service.data_dir().join("value");
+    let out = service.site.directory().join("value");
     let mut request = demand("awkward", &format!("printf %s \"$VALUE\" > {}", out.display()));
     request["execution_parameters"]["params"] = json!({"value": awkward});
     for mode in ["NEVER", "ALWAYS"] {
@@ -148,14 +149,14 @@ async fn a_working_directory_that_is_to_be_kept_is_kept() {
     let document = service.ended(&id).await;
     assert_eq!(document["status"], "COMPLETED");
     assert_eq!(document["working_directory"], "present");
-    let file = service.working_directory(&id).join("file");
+    let file = service.site.working_directory(&id).join("file");
     assert_eq!(fs::read_to_string(file).unwrap(), "kept\n");
 }
 
 #[tokio::test]
 async fn a_shared_input_is_there_for_the_next_demand() {
     let service = Service::start().await;
-    service.put("lab", "atlas.txt", "atlas");
+    service.site.put("lab", "atlas.txt", "atlas").await;
     for n in 0..2 {
         let mut request = demand_with(
             &format!("shared-{n}"),
@@ -169,8 +170,7 @@ async fn a_shared_input_is_there_for_the_next_demand() {
         assert_eq!(document["status"], "COMPLETED", "{document:#}");
         assert_eq!(service.log(&id, "?step=execute").await.last().unwrap(), "atlas");
     }
-    let shared = service.data_dir().join("efs/shared");
-    let files = fs::read_dir(shared).unwrap().filter_map(Result::ok);
+    let files = fs::read_dir(service.site.shared()).unwrap().filter_map(Result::ok);
     let kept =
         files.filter(|entry| entry.path().is_file() && fs::read(entry.path()).unwrap() == b"atlas");
     assert_eq!(kept.count(), 1, "kept once, under the key of its remote");
@@ -179,7 +179,7 @@ async fn a_shared_input_is_there_for_the_next_demand() {
 #[tokio::test]
 async fn a_soft_stop_leaves_jobs_running_and_a_start_takes_them_up() {
     let mut service = Service::start().await;
-    let go = service.data_dir().join("go");
+    let go = service.site.directory().join("go");
     let command = format!("while [ ! -e {0} ]; do sleep 0.05; done; echo went", go.display());
     let id = service.accepted(&demand("outlives", &command)).await;
     service.until(&id, |document| document["phase"] == "EXECUTING").await;
@@ -198,32 +198,4 @@ async fn a_soft_stop_leaves_jobs_running_and_a_start_takes_them_up() {
         .unwrap()
         .len();
     assert_eq!(tries, 1);
-}
-
-#[tokio::test]
-async fn a_second_service_on_the_same_data_is_refused() {
-    let service = Service::start().await;
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_demand"))
-        .args(["serve", "--local", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(service.data_dir())
-        .output()
-        .await
-        .unwrap();
-    assert!(!output.status.success());
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("another process serves from the data directory"), "{said}");
-    assert_eq!(service.get("/health/ready").send().await.unwrap().status(), 200);
-}
-
-#[tokio::test]
-async fn local_mode_is_refused_any_address_but_loopback() {
-    let directory = tempfile::TempDir::new().unwrap();
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_demand"))
-        .args(["serve", "--local", "--listen", "0.0.0.0:0", "--data-dir"])
-        .arg(directory.path())
-        .output()
-        .await
-        .unwrap();
-    assert!(!output.status.success());
-    assert!(String::from_utf8(output.stderr).unwrap().contains("loopback"));
 }

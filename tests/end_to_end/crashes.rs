@@ -14,8 +14,8 @@ const KILLS: u64 = 10;
 #[tokio::test]
 async fn killed_ten_times_while_twenty_demands_run_all_complete_and_nothing_runs_twice() {
     let mut service = Service::start_with(&[("DEMAND_LOCAL__SLOTS", "8")]).await;
-    service.put("lab", "data.txt", "data");
-    let ran = service.data_dir().join("ran");
+    service.site.put("lab", "data.txt", "data").await;
+    let ran = service.site.directory().join("ran");
     fs::create_dir_all(&ran).unwrap();
     let ids: Vec<String> = join_all((0..DEMANDS).map(async |n| {
         // Each finished run leaves a line; two lines are a command that ran again.
@@ -43,16 +43,16 @@ async fn killed_ten_times_while_twenty_demands_run_all_complete_and_nothing_runs
         assert_eq!(document["status"], "COMPLETED", "{document:#}");
         let finished = fs::read_to_string(ran.join(format!("d{n}"))).unwrap();
         assert_eq!(finished, "finished\n", "the command of {id} ran once");
-        let out = service.object("lab", &format!("out/{n}.txt"));
-        assert_eq!(fs::read_to_string(out).unwrap(), "data");
+        let out = service.site.get("lab", &format!("out/{n}.txt")).await;
+        assert_eq!(out.as_deref(), Some("data"));
     }
 }
 
 #[tokio::test]
 async fn a_command_that_runs_while_the_service_is_dead_is_neither_ended_nor_repeated() {
     let mut service = Service::start().await;
-    let started = service.data_dir().join("started");
-    let go = service.data_dir().join("go");
+    let started = service.site.directory().join("started");
+    let go = service.site.directory().join("go");
     let command = format!(
         "echo started >> {}; while [ ! -e {} ]; do sleep 0.05; done",
         started.display(),
@@ -70,7 +70,7 @@ async fn a_command_that_runs_while_the_service_is_dead_is_neither_ended_nor_repe
 #[tokio::test]
 async fn a_cancellation_survives_the_service_that_took_it() {
     let mut service = Service::start().await;
-    let started = service.data_dir().join("started");
+    let started = service.site.directory().join("started");
     let command = format!("touch {}; sleep 1000", started.display());
     let id = service.accepted(&demand("canceled-then-killed", &command)).await;
     crate::service::eventually("the command has started", || started.exists()).await;

@@ -12,5 +12,7 @@ mod bad_input;
 mod cancel_and_retry;
 mod courses;
 mod crashes;
+mod local_mode;
 mod reading;
 mod service;
+mod site;

@@ -26,7 +26,7 @@ async fn a_poll_that_finds_nothing_new_is_answered_304() {
 #[tokio::test]
 async fn a_wait_ends_with_the_demand_or_with_its_time() {
     let service = Service::start().await;
-    let go = service.data_dir().join("go");
+    let go = service.site.directory().join("go");
     let command = format!("while [ ! -e {} ]; do sleep 0.05; done", go.display());
     let id = service.accepted(&demand("waited-for", &command)).await;
     service.until(&id, |document| document["phase"] == "EXECUTING").await;
@@ -129,7 +129,7 @@ async fn a_log_is_read_page_by_page_to_its_end() {
 #[tokio::test]
 async fn a_log_is_read_on_where_it_was_begun_whatever_would_be_chosen_by_now() {
     let service = Service::start().await;
-    service.put("lab", "data.txt", "data");
+    service.site.put("lab", "data.txt", "data").await;
     let input = [("data", json!("s3://lab/data.txt"))];
     let id = service.accepted(&demand_with("two-logs", "echo done", &input, &[])).await;
     service.ended(&id).await;
@@ -146,7 +146,7 @@ async fn a_log_is_read_on_where_it_was_begun_whatever_would_be_chosen_by_now() {
 #[tokio::test]
 async fn following_the_log_prints_that_of_the_command_too() {
     let service = Service::start().await;
-    service.put("lab", "data.txt", "data");
+    service.site.put("lab", "data.txt", "data").await;
     let input = [("data", json!("s3://lab/data.txt"))];
     let id = service.accepted(&demand_with("followed", "echo from the command", &input, &[])).await;
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_demand"))

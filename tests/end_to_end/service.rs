@@ -1,23 +1,23 @@
-//! A service under test: the real binary in a directory of its own.
+//! A service under test: the real binary on a site of its own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::Instant;
+
+use crate::site::Site;
 
 /// Far beyond what anything here takes; reaching it means that something hangs.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
 pub struct Service {
-    directory: TempDir,
-    environment: Vec<(&'static str, &'static str)>,
+    pub site: Site,
+    environment: Vec<(String, String)>,
     process: Child,
     pub url: String,
     pub client: Client,
@@ -29,17 +29,19 @@ impl Service {
     }
 
     /// Starts one with these environment variables.
-    pub async fn start_with(environment: &[(&'static str, &'static str)]) -> Self {
-        let directory = TempDir::new().unwrap();
-        let (process, url) = launch(directory.path(), environment).await;
+    pub async fn start_with(environment: &[(&str, &str)]) -> Self {
+        Self::start_at(Site::new(), environment).await
+    }
+
+    /// Starts one on a site that is there already.
+    pub async fn start_at(site: Site, environment: &[(&str, &str)]) -> Self {
+        let environment: Vec<(String, String)> =
+            environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let (process, url) = launch(&site, &environment).await;
         // Fails where another test of this process was first, which does as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().tls_certs_only([]).build().unwrap();
-        Self { directory, environment: environment.to_vec(), process, url, client }
-    }
-
-    pub fn data_dir(&self) -> PathBuf {
-        self.directory.path().join("data")
+        Self { site, environment, process, url, client }
     }
 
     /// `kill -9`, and nothing else.
@@ -48,7 +50,7 @@ impl Service {
     }
 
     pub async fn start_again(&mut self) {
-        let (process, url) = launch(self.directory.path(), &self.environment).await;
+        let (process, url) = launch(&self.site, &self.environment).await;
         self.process = process;
         self.url = url;
     }
@@ -59,21 +61,6 @@ impl Service {
         let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         tokio::time::timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap().code()
-    }
-
-    /// Puts an object into the embedded S3 as a user may: by writing a file.
-    pub fn put(&self, bucket: &str, key: &str, bytes: impl AsRef<[u8]>) {
-        let path = self.object(bucket, key);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-
-    pub fn object(&self, bucket: &str, key: &str) -> PathBuf {
-        self.data_dir().join("s3").join(bucket).join(key)
-    }
-
-    pub fn working_directory(&self, execution_id: &str) -> PathBuf {
-        self.data_dir().join("efs/scratch").join(execution_id)
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -148,22 +135,20 @@ impl Service {
     }
 }
 
-async fn launch(directory: &Path, environment: &[(&str, &str)]) -> (Child, String) {
-    let log =
-        fs::File::options().create(true).append(true).open(directory.join("service.log")).unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_demand"))
-        .args(["serve", "--local", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(directory.join("data"))
-        .envs(environment.iter().copied())
+async fn launch(site: &Site, environment: &[(String, String)]) -> (Child, String) {
+    let log = site.directory().join("service.log");
+    let mut process = site
+        .command()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
-        .stderr(log)
+        .stderr(fs::File::options().create(true).append(true).open(&log).unwrap())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let first = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
     let Some(url) = first.as_deref().and_then(|line| line.strip_prefix("listening on ")) else {
-        let log = fs::read_to_string(directory.join("service.log")).unwrap();
+        let log = fs::read_to_string(log).unwrap();
         panic!("the service did not start: {first:?}\n{log}");
     };
     (process, url.to_owned())
