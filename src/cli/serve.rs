@@ -26,6 +26,9 @@ use crate::run::{Observation, Runs, Settings};
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 
+/// How long local jobs and their logs are kept after their end.
+const KEEP_JOBS: Duration = Duration::from_hours(30 * 24);
+
 /// How long a local command has from SIGTERM to SIGKILL.
 const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 
@@ -174,6 +177,7 @@ pub(super) async fn start(config: &Config, lifecycle: &Lifecycle) -> Result<Star
             demand_binary: std::env::current_exe().map_err(StartError::Binary)?,
             environment,
             terminate_grace: TERMINATE_GRACE,
+            keep_jobs: KEEP_JOBS,
         })
         .await?,
     );

@@ -33,7 +33,7 @@ async fn a_supervisor_without_descriptors_holds_on_and_enforces_the_timeout_late
     let command = machine.pid("pid").await;
     let supervisor = machine.supervisor(&id, 1);
     let before = getrlimit(Resource::Nofile);
-    limit_descriptors(supervisor, Rlimit { current: Some(3), ..before.clone() });
+    limit_descriptors(supervisor, Rlimit { current: Some(3), ..before });
 
     let lines = complaints(&machine, &id, "cannot signal the command").await;
     assert!(lines[0].contains("terminate.json: Too many open files"), "{lines:?}");
