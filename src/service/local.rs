@@ -15,6 +15,9 @@ use crate::plan::Site;
 use crate::policy::Policy;
 use crate::store::Store;
 
+/// How long local jobs and their logs are kept after their end.
+const KEEP_JOBS: Duration = Duration::from_hours(30 * 24);
+
 /// How long a local command has from SIGTERM to SIGKILL.
 const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 
@@ -37,6 +40,7 @@ pub(super) async fn start(config: &Config, lifecycle: &Lifecycle) -> Result<Serv
             demand_binary: std::env::current_exe().map_err(StartError::Binary)?,
             environment,
             terminate_grace: TERMINATE_GRACE,
+            keep_jobs: KEEP_JOBS,
         })
         .await?,
     );

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's panic is its report")]
 
 mod ending;
+mod forgetting;
 mod logs;
 mod restarts;
 mod running;

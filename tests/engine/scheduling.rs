@@ -1,8 +1,12 @@
 //! Several jobs: definitions, dependencies, slots, retries, names.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use demand_context_manager::engine::job::JobStatus;
 use demand_context_manager::engine::{Engine, SubmitError};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::support::{Call, Machine, definition, fails, job, reaches, succeeds};
 
@@ -29,6 +33,21 @@ async fn a_definition_keeps_its_revision_and_other_content_gets_the_next() {
     let engine = machine.open().await;
     assert_eq!(engine.define(&definition("image:2")).await.unwrap(), "work:2");
     assert_eq!(engine.define(&definition("image:3")).await.unwrap(), "work:3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_definition_that_many_register_at_once_has_one_revision() {
+    let machine = Machine::with_slots(1);
+    let engine = Arc::new(machine.open().await);
+    let mut registered = JoinSet::new();
+    for number in 0..40 {
+        let engine = Arc::clone(&engine);
+        let content = definition(&format!("image:{}", number % 2));
+        registered.spawn(async move { engine.define(&content).await.unwrap() });
+    }
+    let ids: BTreeSet<String> = registered.join_all().await.into_iter().collect();
+    assert_eq!(ids, ["work:1", "work:2"].map(str::to_owned).into());
+    assert_eq!(machine.definitions(), 2);
 }
 
 #[tokio::test]
@@ -122,6 +141,31 @@ async fn an_oversized_job_takes_all_slots_and_is_not_passed() {
         succeeds(&engine, id).await;
     }
     assert_eq!(machine.lines("trace"), ["+a", "-a", "+large", "-large", "+b", "-b"]);
+}
+
+#[tokio::test]
+async fn an_oversized_job_runs_alone_and_before_all_that_came_after_it() {
+    let machine = Machine::with_slots(4);
+    let engine = machine.open().await;
+    let small =
+        |kind: &str| format!("echo +{kind} >> $OUT/trace; sleep 0.1; echo -{kind} >> $OUT/trace");
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        ids.push(Call::bash(&small("early")).submit(&engine).await);
+    }
+    ids.push(Call::bash(&small("large")).vcpus("5").submit(&engine).await);
+    for _ in 0..24 {
+        ids.push(Call::bash(&small("late")).submit(&engine).await);
+    }
+    for id in &ids {
+        succeeds(&engine, id).await;
+    }
+    let trace = machine.lines("trace");
+    let at = trace.iter().position(|line| line == "+large").unwrap();
+    assert_eq!(trace[at + 1], "-large", "{trace:?}");
+    assert_eq!(at, 16, "every earlier job ended and no later one began: {trace:?}");
+    let marks: Vec<String> = trace.iter().map(|line| line[..1].to_owned()).collect();
+    assert_eq!(most_at_once(&marks), 4);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ pub struct Machine {
     directory: TempDir,
     pub slots: usize,
     pub demand_binary: PathBuf,
+    pub keep_jobs: Duration,
 }
 
 impl Machine {
@@ -26,7 +27,8 @@ impl Machine {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("out")).unwrap();
         let demand_binary = PathBuf::from(env!("CARGO_BIN_EXE_demand"));
-        Self { directory, slots, demand_binary }
+        let keep_jobs = Duration::from_hours(24);
+        Self { directory, slots, demand_binary, keep_jobs }
     }
 
     /// An engine on what earlier ones left.
@@ -43,12 +45,18 @@ impl Machine {
             demand_binary: self.demand_binary.clone(),
             environment: pairs.map(|(name, value)| (name.to_owned(), value)).into(),
             terminate_grace: Duration::from_millis(500),
+            keep_jobs: self.keep_jobs,
         };
         LocalEngine::open(settings).await.unwrap()
     }
 
     pub fn root(&self) -> PathBuf {
         self.directory.path().join("jobs")
+    }
+
+    /// How many definitions are on record.
+    pub fn definitions(&self) -> usize {
+        std::fs::read_dir(self.root().join("definitions")).unwrap().count()
     }
 
     /// The directory of a job's try.

@@ -17,6 +17,7 @@ use super::LocalSettings;
 use super::definitions::Definitions;
 use super::durable::{self, RecordError};
 use super::follow;
+use super::forget;
 use super::record::{EndedJob, JobDir, Submission, TryDir};
 use super::table::{AfterTry, JobTable, LiveJob, Move, Stage};
 use crate::telemetry::chain;
@@ -28,7 +29,7 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Dispatch {
     pub settings: LocalSettings,
     table: Mutex<JobTable>,
-    definitions: Mutex<Definitions>,
+    pub definitions: Definitions,
     /// Keeps one wake-up while nobody waits.
     pub changed: Notify,
     pub closing: CancellationToken,
@@ -51,7 +52,7 @@ impl Dispatch {
         Ok(Self {
             settings,
             table: Mutex::new(table),
-            definitions: Mutex::new(definitions),
+            definitions,
             changed: Notify::new(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -66,15 +67,12 @@ impl Dispatch {
             self.spawn_try(submission, number);
         }
         self.advance();
+        self.tasks.spawn(forget::forget(Arc::clone(self)));
     }
 
     pub fn table(&self) -> MutexGuard<'_, JobTable> {
         // No method of the table leaves it half changed.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn definitions(&self) -> MutexGuard<'_, Definitions> {
-        self.definitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn job_dir(&self, job_id: &str) -> JobDir {
@@ -190,7 +188,7 @@ impl Dispatch {
                 error!(job.id = %end.job.job_id, error = chain(&error), "cannot record an end");
             }
         }
-        self.table().insert_ended(*end);
+        self.table().insert_ended(*end, Timestamp::now());
         self.advance();
     }
 }
@@ -199,7 +197,7 @@ impl Dispatch {
 fn load_job(root: &Path, job_id: &str, table: &mut JobTable) -> Result<(), RecordError> {
     let dir = JobDir::new(root, job_id);
     if let Some(end) = dir.end()? {
-        table.insert_ended(end);
+        table.insert_ended(end, Timestamp::now());
         return Ok(());
     }
     let Some(submission) = dir.submission()? else {

@@ -88,3 +88,16 @@ pub(super) fn create_directory(path: &Path) -> Result<(), RecordError> {
     };
     create().map_err(RecordError::io("create", path))
 }
+
+/// What is in a directory.
+pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, RecordError> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect()
+    };
+    list().map_err(RecordError::io("list", directory))
+}
+
+/// Makes what was made, renamed or removed in a directory lasting.
+pub(super) fn sync_directory(path: &Path) -> Result<(), RecordError> {
+    File::open(path).and_then(|it| it.sync_all()).map_err(RecordError::io("sync", path))
+}

@@ -10,6 +10,7 @@
 //! | `process` | processes that are not mistaken for others; signalling all of a try |
 //! | `record`, `order`, `durable` | what is on disk, what a supervisor is told, how it is written |
 //! | `definitions`, `logs` | the registry of definitions; logs by pages |
+//! | `forget` | the removal of what ended long ago |
 //!
 //! # Who may die when
 //!
@@ -26,6 +27,9 @@
 //!    `process.json` nothing of the try has ever run.
 //! 4. **`end.json` is written once, under the lock**, and decides: a try with an end is never
 //!    looked into again, a job whose try succeeded is never run again.
+//!
+//! 5. **A job leaves by a rename** out of the directories that are taken up, when it ended long
+//!    ago and no job that has not depends on it. So none is there in part, to be run again.
 //!
 //! A service that starts finds each unfinished try in one of these states:
 //!
@@ -53,6 +57,7 @@ mod definitions;
 mod dispatch;
 mod durable;
 mod follow;
+mod forget;
 mod logs;
 mod order;
 mod process;
@@ -97,6 +102,8 @@ pub struct LocalSettings {
     pub environment: IndexMap<String, String>,
     /// How long a command has from SIGTERM to SIGKILL.
     pub terminate_grace: Duration,
+    /// How long a job is kept after its end, with its logs, and a definition after its last use.
+    pub keep_jobs: Duration,
 }
 
 /// An engine that could not be opened.
@@ -143,15 +150,10 @@ impl LocalEngine {
 /// Keeps a submission and takes it up.
 async fn submit(dispatch: Arc<Dispatch>, job: SubmitJob) -> Result<String, SubmitError> {
     let refuse = |why: String| Err(SubmitError::Permanent(why));
-    let found = dispatch.definitions().find(&job.job_definition);
+    let found = dispatch.definitions.find(&job.job_definition);
     let Some((definition_id, definition)) = found else {
         return refuse(format!("there is no job definition `{}`", job.job_definition));
     };
-    let unknown =
-        job.depends_on.iter().find(|dependency| !dispatch.table().knows(&dependency.job_id));
-    if let Some(dependency) = unknown {
-        return refuse(format!("there is no job `{}` to depend on", dependency.job_id));
-    }
     let submission = Submission {
         job_id: uuid::Uuid::now_v7().to_string(),
         created_at: Timestamp::now(),
@@ -162,17 +164,31 @@ async fn submit(dispatch: Arc<Dispatch>, job: SubmitJob) -> Result<String, Submi
     if !submission.has_command() {
         return refuse("the job has no command".to_owned());
     }
-    let dir = dispatch.job_dir(&submission.job_id);
+    let job_id = submission.job_id.clone();
+    let expected = dispatch.table().expect(&job_id, &submission.submit_job.depends_on);
+    if let Err(unknown) = expected {
+        return refuse(format!("there is no job `{unknown}` to depend on"));
+    }
+    let dir = dispatch.job_dir(&job_id);
     let created = spawn_blocking(move || {
         dir.create(&submission).map(|()| submission).map_err(|error| match dir.remove() {
             Ok(()) => SubmitError::Retryable(chain(&error)),
             Err(_) => SubmitError::Ambiguous(chain(&error)),
         })
     });
-    let submission = created.await.map_err(|error| SubmitError::Ambiguous(chain(&error)))??;
-    let job_id = submission.job_id.clone();
-    dispatch.accept(submission);
-    Ok(job_id)
+    match created.await.unwrap_or_else(|error| Err(SubmitError::Ambiguous(chain(&error)))) {
+        Ok(submission) => {
+            dispatch.accept(submission);
+            Ok(job_id)
+        }
+        Err(error) => {
+            // One that may be on record is still expected: by the next engine.
+            if !matches!(error, SubmitError::Ambiguous(_)) {
+                dispatch.table().no_longer_expect(&job_id);
+            }
+            Err(error)
+        }
+    }
 }
 
 #[async_trait]
@@ -187,7 +203,7 @@ impl Engine for LocalEngine {
 
     async fn define(&self, definition: &JobDefinition) -> Result<String, SubmitError> {
         let (dispatch, definition) = (Arc::clone(&self.dispatch), definition.clone());
-        let registered = spawn_blocking(move || dispatch.definitions().register(&definition)).await;
+        let registered = spawn_blocking(move || dispatch.definitions.register(&definition)).await;
         match registered {
             Ok(registered) => registered.map_err(|error| SubmitError::Retryable(chain(&error))),
             Err(error) => Err(SubmitError::Ambiguous(chain(&error))),

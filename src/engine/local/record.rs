@@ -11,6 +11,8 @@
 //!                         end.json       how the try ended             supervisor; engine if lost
 //!                         log            what the command wrote
 //!                         work/          the command's working directory
+//! <root>/definitions/              what was registered
+//!        forgotten/<job id>/       what ended long ago and is being removed
 //! ```
 
 use std::fs::{File, TryLockError};

@@ -4,7 +4,7 @@
 //! Jobs are taken in the order of their submission. The first that has no room holds up those
 //! behind it, so that a large job is not passed by small ones for ever.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::record::{EndedJob, Submission, TryEnd};
 use super::verdict::{self, Verdict};
 use crate::engine::job::{Job, JobStatus, Try};
+use crate::plan::submission::JobDependency;
 
 /// Batch's `statusReason` of a job that never ran because of another one.
 const DEPENDENCY_FAILED: &str = "Dependent Job failed";
@@ -64,22 +65,85 @@ pub(super) struct JobTable {
     slots: usize,
     /// By id; ids are UUIDs of version 7, so this is the order of submission.
     live: BTreeMap<String, LiveJob>,
-    ended: HashMap<String, EndedJob>,
+    ended: HashMap<String, Ended>,
+    /// What the jobs depend on, by their ids, whose submissions are being recorded.
+    expected: HashMap<String, Vec<JobDependency>>,
+}
+
+/// A job that has ended.
+#[derive(Debug)]
+struct Ended {
+    job_queue: String,
+    job: Job,
+    /// Since when this engine can tell of the end.
+    known_since: Timestamp,
 }
 
 impl JobTable {
     pub fn new(slots: usize) -> Self {
-        Self { slots: slots.max(1), live: BTreeMap::new(), ended: HashMap::new() }
+        Self {
+            slots: slots.max(1),
+            live: BTreeMap::new(),
+            ended: HashMap::new(),
+            expected: HashMap::new(),
+        }
+    }
+
+    /// Announces a job, so that what it depends on is there when the job comes. The id of what is
+    /// not, where something is not.
+    pub fn expect(&mut self, job_id: &str, depends_on: &[JobDependency]) -> Result<(), String> {
+        let known = |dependency: &&JobDependency| !self.knows(&dependency.job_id);
+        if let Some(unknown) = depends_on.iter().find(known) {
+            return Err(unknown.job_id.clone());
+        }
+        self.expected.insert(job_id.to_owned(), depends_on.to_vec());
+        Ok(())
+    }
+
+    /// The job will not come.
+    pub fn no_longer_expect(&mut self, job_id: &str) {
+        self.expected.remove(job_id);
     }
 
     pub fn insert_live(&mut self, job: LiveJob) {
+        self.expected.remove(&job.submission.job_id);
         self.live.insert(job.submission.job_id.clone(), job);
     }
 
     /// The job has ended and its end is on record.
-    pub fn insert_ended(&mut self, end: EndedJob) {
-        self.live.remove(&end.job.job_id);
-        self.ended.insert(end.job.job_id.clone(), end);
+    pub fn insert_ended(&mut self, end: EndedJob, now: Timestamp) {
+        let EndedJob { job_queue, job } = end;
+        self.live.remove(&job.job_id);
+        self.ended.insert(job.job_id.clone(), Ended { job_queue, job, known_since: now });
+    }
+
+    /// The jobs that ended before one moment and are known to have since another, oldest first.
+    pub fn ended_before(&self, ended: Timestamp, known: Timestamp) -> Vec<String> {
+        let old = self.ended.values().filter(|end| {
+            end.known_since < known && end.job.stopped_at.is_some_and(|stopped| stopped < ended)
+        });
+        let mut ids: Vec<String> = old.map(|end| end.job.job_id.clone()).collect();
+        ids.sort();
+        ids
+    }
+
+    /// Forgets those of these ended jobs that no live one depends on, and answers which.
+    pub fn forget(&mut self, job_ids: &[String]) -> Vec<String> {
+        let live = self.live.values().map(|job| &job.submission.submit_job.depends_on);
+        let needed: HashSet<&str> = live
+            .chain(self.expected.values())
+            .flatten()
+            .map(|dependency| dependency.job_id.as_str())
+            .collect();
+        let ended = &mut self.ended;
+        let free = job_ids.iter().filter(|job_id| !needed.contains(job_id.as_str()));
+        free.filter(|job_id| ended.remove(*job_id).is_some()).cloned().collect()
+    }
+
+    /// The ids of the definitions that the jobs run on.
+    pub fn definitions(&self) -> HashSet<String> {
+        let live = self.live.values().map(|job| &job.submission.definition_id);
+        live.chain(self.ended.values().map(|end| &end.job.job_definition)).cloned().collect()
     }
 
     /// The jobs that have a try under way, as far as is known, with its number.
