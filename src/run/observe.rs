@@ -185,7 +185,7 @@ impl Observer {
             let Some(followed) = active.demands.get_mut(&id) else { continue };
             followed.version = record.version;
             followed.data.follow(&record);
-            let due = Instant::now() + self.interval(followed.data.updated_at);
+            let due = Instant::now() + self.wait(followed.data.updated_at);
             followed.data.due = Some(followed.data.due.map_or(due, |earlier| earlier.min(due)));
         }
         Ok(())
@@ -193,15 +193,21 @@ impl Observer {
 
     /// Looks at all jobs that are due, then stores what is new: one change a demand at most. What
     /// was seen before a call failed is stored too; what is due stays due then.
+    ///
+    /// Where one is due, those due soon are looked at along with it, so that calls are full.
     async fn pass(
         &self,
         active: &mut Active<Watch>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let now = Instant::now();
+        if earliest(active).is_none_or(|earliest| earliest > now) {
+            return Ok(());
+        }
+        let soon = now + self.observation.min / 2;
         let due: Vec<(String, String)> = active
             .demands
             .iter()
-            .filter(|(_, followed)| followed.data.due.is_some_and(|due| due <= now))
+            .filter(|(_, followed)| followed.data.due.is_some_and(|due| due <= soon))
             .flat_map(|(id, followed)| {
                 let live = followed.data.live.iter();
                 live.map(move |watched| (id.clone(), watched.job_id.clone()))
@@ -211,9 +217,10 @@ impl Observer {
         let looked = self.look(&due, active, &mut news).await;
         self.store(news, active).await?;
         looked?;
+        let looked_at = Instant::now();
         for followed in active.demands.values_mut() {
-            if followed.data.due.is_some_and(|due| due <= now) {
-                let next = Instant::now() + self.interval(followed.data.updated_at);
+            if followed.data.due.is_some_and(|due| due <= soon) {
+                let next = looked_at + self.interval(followed.data.updated_at);
                 followed.data.due = (!followed.data.live.is_empty()).then_some(next);
             }
         }
@@ -284,6 +291,13 @@ impl Observer {
         let News { events, seen } = news;
         let outcome = self.transitions.apply(&id, |_| Ok(events.clone())).await;
         (outcome, id, seen)
+    }
+
+    /// How long from now to the first look at a demand: nothing where its last change is long
+    /// past, as it is after a restart.
+    fn wait(&self, updated_at: Timestamp) -> Duration {
+        let age = Timestamp::now().duration_since(updated_at);
+        self.interval(updated_at).saturating_sub(age.try_into().unwrap_or_default())
     }
 
     fn interval(&self, updated_at: Timestamp) -> Duration {

@@ -68,7 +68,7 @@ impl Endpoint {
         self.inside().calls.get(call).copied().unwrap_or_default()
     }
 
-    /// Takes a definition off, as DeregisterJobDefinition does.
+    /// Takes a definition off, as `DeregisterJobDefinition` does.
     pub fn deregister(&self, arn: &str) {
         for definition in &mut self.inside().definitions {
             if definition["jobDefinitionArn"] == *arn {
@@ -216,7 +216,7 @@ fn describe_jobs(inside: &mut Inside, body: &Value) -> Response {
 }
 
 /// The page of `all` that starts at the token, in the shape of AWS's answers.
-fn page(all: Vec<Value>, list: &str, size: usize, body: &Value) -> Response {
+fn page(all: &[Value], list: &str, size: usize, body: &Value) -> Response {
     let start: usize = body["nextToken"].as_str().map_or(0, |token| token.parse().unwrap());
     let end = (start + size).min(all.len());
     let mut answer = json!({list: all[start..end]});
@@ -240,7 +240,7 @@ fn list_jobs(inside: &Inside, body: &Value) -> Response {
     let listed = named.rev().map(
         |job| json!({"jobId": job["jobId"], "jobName": job["jobName"], "status": job["status"]}),
     );
-    page(listed.collect(), "jobSummaryList", JOBS_A_PAGE, body)
+    page(&listed.collect::<Vec<_>>(), "jobSummaryList", JOBS_A_PAGE, body)
 }
 
 fn register(inside: &mut Inside, body: &Value) -> Response {
@@ -268,5 +268,5 @@ fn describe_definitions(inside: &Inside, body: &Value) -> Response {
     let wanted = inside.definitions.iter().filter(|known| {
         known["jobDefinitionName"] == body["jobDefinitionName"] && known["status"] == body["status"]
     });
-    page(wanted.cloned().collect(), "jobDefinitions", DEFINITIONS_A_PAGE, body)
+    page(&wanted.cloned().collect::<Vec<_>>(), "jobDefinitions", DEFINITIONS_A_PAGE, body)
 }

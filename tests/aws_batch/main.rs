@@ -14,10 +14,12 @@ mod in_flight;
 mod looking;
 mod moto;
 mod proxy;
+mod service;
 mod submitting;
 mod under_faults;
 
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -32,7 +34,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long anything may take; far more than it does.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 const REGION: &str = "us-west-2";
 
@@ -90,7 +92,9 @@ fn definition_of(properties: &Value) -> JobDefinition {
     for (key, value) in properties.as_object().unwrap() {
         container[key] = value.clone();
     }
-    let content_hash = format!("hash of {}", container);
+    let mut hasher = DefaultHasher::new();
+    container.to_string().hash(&mut hasher);
+    let content_hash = format!("{:016x}", hasher.finish());
     serde_json::from_value(json!({
         "content_hash": content_hash,
         "register": {

@@ -88,6 +88,21 @@ async fn fails_with(fault: Fault) -> SubmitError {
 }
 
 #[tokio::test]
+async fn submissions_go_out_at_fifty_a_second_after_a_short_burst() {
+    let endpoint = Endpoint::start().await;
+    let lab = Lab::on(&endpoint.url).await;
+    let arn = lab.engine.define(&definition("image")).await.unwrap();
+    let begun = std::time::Instant::now();
+    let jobs: Vec<SubmitJob> = (0..110).map(|number| job(&format!("w-{number}"), &arn)).collect();
+    let submissions = jobs.iter().map(|job| lab.engine.submit(job));
+    for submitted in futures::future::join_all(submissions).await {
+        submitted.unwrap();
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(1900), "{:?}", begun.elapsed());
+    assert_eq!(endpoint.inside().jobs.len(), 110);
+}
+
+#[tokio::test]
 async fn a_refusal_keeps_the_words_of_aws() {
     let fault = Fault::Answer(400, r#"{"__type": "ClientException", "message": "no such queue"}"#);
     let SubmitError::Permanent(words) = fails_with(fault).await else { panic!("it is refused") };
@@ -137,19 +152,18 @@ async fn a_task_too_large_for_its_job_is_put_to_s3() {
     let large = with_task("large", &arn, 20_000);
     lab.engine.submit(&large).await.unwrap();
     lab.engine.submit(&with_task("small", &arn, 7_000)).await.unwrap();
-    let inside = endpoint.inside();
     let told = |index: usize| {
-        let environment = &inside.submissions[index]["containerOverrides"]["environment"];
+        let environment =
+            &endpoint.inside().submissions[index]["containerOverrides"]["environment"];
         environment[1]["value"].as_str().unwrap().to_owned()
     };
     assert_eq!(told(0), "s3://payloads/tasks/large.json");
     assert_eq!(
-        inside.objects["payloads/tasks/large.json"],
+        endpoint.inside().objects["payloads/tasks/large.json"],
         large.container_overrides.environment[1].value
     );
     assert!(told(1).starts_with('{'), "what fits is handed over directly");
-    assert_eq!(inside.objects.len(), 1);
-    drop(inside);
+    assert_eq!(endpoint.inside().objects.len(), 1);
 
     let without = Lab::on(&endpoint.url).await;
     let refused = without.engine.submit(&large).await.unwrap_err();

@@ -37,6 +37,27 @@ fn a_submission_of_unknown_effect_is_looked_up_after_the_grace_and_not_before() 
 }
 
 #[test]
+fn the_grace_of_a_look_up_begins_when_the_call_ended() {
+    let mut story = Story::accepted().event(Event::Intended { step: Step::StageIn });
+    story.now += 50;
+    let detail = "timed out".to_owned();
+    let story = story.event(Event::OutcomeUnknown { step: Step::StageIn, detail });
+    let visible = story.now + 30;
+    assert_eq!(next(&story), Next::Wait { until: Some(at(visible)) });
+    assert_eq!(next_at(&story, visible), Next::LookUp(Step::StageIn));
+    assert_eq!(story.history.last().unwrap().detail.as_deref(), Some("timed out"));
+}
+
+#[test]
+fn the_grace_of_a_look_up_begins_anew_when_the_service_does() {
+    let story = Story::accepted().event(Event::Intended { step: Step::StageIn });
+    let timing = Timing { acting_since: at(1000), ..Timing::default() };
+    let early = decide(&story.state, at(1029), &timing);
+    assert_eq!(early, Next::Wait { until: Some(at(1030)) });
+    assert_eq!(decide(&story.state, at(1030), &timing), Next::LookUp(Step::StageIn));
+}
+
+#[test]
 fn nothing_further_is_submitted_while_a_submission_is_of_unknown_effect() {
     let story =
         Story::accepted().submitted(Step::StageIn).event(Event::Intended { step: Step::Execute });

@@ -246,7 +246,15 @@ fn reasons_are_classed_by_what_the_engine_says() {
     let said = [
         ("OutOfMemoryError: Container killed due to memory usage", ReasonCode::OutOfMemory),
         ("CannotPullContainerError: pull access denied", ReasonCode::ImageUnavailable),
+        ("CannotPullImageManifestError: Error response from daemon", ReasonCode::ImageUnavailable),
+        (
+            "ResourceInitializationError: unable to pull secrets or registry auth: …",
+            ReasonCode::ImageUnavailable,
+        ),
         ("Host EC2 (instance i-0) terminated.", ReasonCode::SpotInterrupted),
+        ("Your Spot Task was interrupted.", ReasonCode::SpotInterrupted),
+        ("CannotCreateVolumeError: Get http://127.0.0.1/ …", ReasonCode::VolumeMountFailed),
+        ("Essential container in task exited", ReasonCode::CommandFailed),
         ("Job attempt duration exceeded timeout", ReasonCode::TimedOut),
         ("ResourceInitializationError: failed to invoke EFS utils", ReasonCode::VolumeMountFailed),
     ];
@@ -262,6 +270,20 @@ fn reasons_are_classed_by_what_the_engine_says() {
         assert_eq!(reason.code, code, "{words}");
         assert!(reason.message.contains(words), "the engine's words are kept: {reason:?}");
     }
+}
+
+#[test]
+fn a_job_that_only_follows_another_or_was_ended_by_us_is_not_the_reason() {
+    let mut followed = job("wrap_up-1", JobStatus::Failed);
+    followed.status_reason = Some("Dependent Job failed".to_owned());
+    let story = Story::accepted()
+        .all_submitted()
+        .event(Event::JobLost { job_id: "execute-1".to_owned() })
+        .event(Event::Terminated { step: Step::StageIn })
+        .seen(Step::StageIn, JobStatus::Failed)
+        .event(Event::JobSeen { job: Box::new(followed) });
+    assert_eq!(story.state.phase, Phase::Done);
+    assert_eq!(story.state.reason.unwrap().code, ReasonCode::Lost);
 }
 
 fn removed(story: Story) -> Story {

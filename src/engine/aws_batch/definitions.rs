@@ -79,7 +79,7 @@ impl Definitions {
         };
         match self.ledger.forget_definition(job_definition).await {
             Ok(true) => {
-                warn!(job.definition = %job_definition, "a definition is gone; taken off the ledger")
+                warn!(job.definition = %job_definition, "a definition is gone; taken off the ledger");
             }
             Ok(false) => {}
             Err(error) => return retryable(&error),

@@ -40,8 +40,8 @@ impl<'a> LogPlace<'a> {
         }
     }
 
-    /// At most `limit` lines from `cursor` on. A stream that is not there is empty: it appears
-    /// when the command first writes, and goes when its retention is over.
+    /// At most `limit` lines from `cursor` on. A stream or group that is not there is empty: it
+    /// appears when a command first writes, and goes when its retention is over.
     pub(super) async fn read(
         self,
         client: &Client,
@@ -61,7 +61,7 @@ impl<'a> LogPlace<'a> {
                 .await;
             let answer = match asked {
                 Ok(answer) => answer,
-                Err(error) => return self.failed(error, token),
+                Err(error) => return Self::failed(error, token),
             };
             let next = answer.next_forward_token.clone();
             let lines = lines(answer);
@@ -75,19 +75,11 @@ impl<'a> LogPlace<'a> {
     }
 
     fn failed(
-        self,
         error: SdkError<GetLogEventsError>,
         token: Option<String>,
     ) -> Result<LogPage, LogsError> {
         match error.as_service_error() {
-            Some(GetLogEventsError::ResourceNotFoundException(missing)) => {
-                let of_group = missing.message().is_some_and(|words| words.contains("log group"));
-                if of_group {
-                    return Err(LogsError::UnknownStream(format!(
-                        "{}:{}",
-                        self.group, self.stream
-                    )));
-                }
+            Some(GetLogEventsError::ResourceNotFoundException(_)) => {
                 Ok(LogPage { lines: Vec::new(), next_cursor: token.unwrap_or_default() })
             }
             Some(GetLogEventsError::InvalidParameterException(_)) if token.is_some() => {

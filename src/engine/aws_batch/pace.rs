@@ -38,21 +38,3 @@ impl Pace {
         level.checked_sub(BURST).map_or(now, |at| at.max(now))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn fifty_calls_a_second_after_a_short_burst() {
-        let (pace, begun) = (Pace::default(), Instant::now());
-        for _ in 0..110 {
-            pace.turn().await;
-        }
-        let taken = begun.elapsed();
-        assert!(
-            (Duration::from_millis(1900)..=Duration::from_secs(2)).contains(&taken),
-            "{taken:?}"
-        );
-    }
-}

@@ -45,13 +45,12 @@ impl Readiness {
         let holds = |(at, answer): &(Instant, Result<(), Unready>)| {
             at.elapsed() < if answer.is_ok() { GOOD } else { BAD }
         };
-        let answer = match known.as_ref().filter(|known| holds(known)) {
-            Some((_, answer)) => answer.clone(),
-            None => {
-                let answer = self.ask().await;
-                *known = Some((Instant::now(), answer.clone()));
-                answer
-            }
+        let answer = if let Some((_, answer)) = known.as_ref().filter(|known| holds(known)) {
+            answer.clone()
+        } else {
+            let answer = self.ask().await;
+            *known = Some((Instant::now(), answer.clone()));
+            answer
         };
         answer.map_err(|unready| EngineError::new("DescribeJobQueues", unready))
     }
