@@ -1,21 +1,31 @@
 //! How this binary reaches AWS: region, credentials and endpoint from the usual environment
 //! variables and profile, TLS by rustls on ring; and what is told of a call that failed.
 
+mod patience;
+
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use url::{Host, Url};
+
+pub use patience::Patient;
 
 /// Tries of one call, the first included.
 const ATTEMPTS: u32 = 6;
 
 /// Characters told of an answer that cannot be understood.
 const LONGEST_ANSWER: usize = 200;
+
+/// How long a call waits for an S3 endpoint on this machine that refuses connections: longer than
+/// the service that serves it takes to be restarted, or to be updated by hand.
+const LOCAL_OUTAGE: Duration = Duration::from_mins(10);
 
 /// The region where nothing names one: endpoints of other makes ask for none, clients do.
 const FALLBACK_REGION: Region = Region::from_static("us-east-1");
@@ -108,11 +118,32 @@ fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 }
 
 /// An S3 client. A custom endpoint has no name for each bucket, so there the bucket is named in
-/// the path.
+/// the path. One on this machine is waited for while it is down: jobs outlive the local mode that
+/// serves it.
 pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
-    let custom = config.endpoint_url().is_some() || has_own_endpoint();
-    let config = aws_sdk_s3::config::Builder::from(config).force_path_style(custom).build();
-    aws_sdk_s3::Client::from_conf(config)
+    let endpoint = std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
+    let endpoint = endpoint.or_else(|| config.endpoint_url().map(str::to_owned));
+    let custom = endpoint.is_some() || has_own_endpoint();
+    let mut builder = aws_sdk_s3::config::Builder::from(config).force_path_style(custom);
+    if let Some(http) = config.http_client()
+        && endpoint.is_some_and(|endpoint| is_on_this_machine(&endpoint))
+    {
+        // An upload that waits to be sent is no stalled one.
+        let stalled = StalledStreamProtectionConfig::enabled().upload_enabled(false).build();
+        builder = builder
+            .http_client(Patient::new(http, LOCAL_OUTAGE))
+            .stalled_stream_protection(stalled);
+    }
+    aws_sdk_s3::Client::from_conf(builder.build())
+}
+
+fn is_on_this_machine(endpoint: &str) -> bool {
+    match Url::parse(endpoint).ok().as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn has_own_endpoint() -> bool {

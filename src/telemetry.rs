@@ -63,10 +63,18 @@ pub fn init(log: &Log, environment: &Environment) -> Result<(), TelemetryError> 
     Ok(())
 }
 
-/// An error and what caused it, in one line.
+/// An error and what caused it, in one line. A cause that the text ends with already is not told
+/// twice.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let told = cause.to_string();
+        if !text.ends_with(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        source = cause.source();
+    }
+    text
 }

@@ -4,19 +4,18 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use aws_sdk_s3::types::CompletedPart;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::download::Object;
 use super::error::{SyncError, blocking};
 use super::integrity;
 use super::location::S3Path;
+use super::multipart::Multipart;
 use super::outcome::Outcome;
 use super::partial::Partial;
-use super::request::Rules;
+use super::rules::{Object, Rules};
 use super::source::time;
-use super::wire::{Wire, parts};
+use super::wire::{Part, Wire, parts};
 
 /// `CopyObject` takes objects up to this size.
 const IN_ONE_CALL: u64 = 5 << 30;
@@ -32,7 +31,7 @@ pub(super) async fn in_s3(
     object: &Object,
     target: &S3Path,
 ) -> Result<Outcome, SyncError> {
-    let _permit = wire.permit().await;
+    let permit = wire.permit().await;
     if !rules.force && is_there(wire, rules, object, target).await? {
         return Ok(Outcome::Skipped { bytes: object.size });
     }
@@ -50,6 +49,9 @@ pub(super) async fn in_s3(
             .await
             .map_err(SyncError::s3("CopyObject"))?;
     } else {
+        // Its parts take one each: holding on to this as well would leave none for the last of
+        // as many objects as there are permits.
+        drop(permit);
         in_parts(wire, object, &source, target).await?;
     }
     wire.progress.add_bytes(object.size);
@@ -86,80 +88,42 @@ async fn in_parts(
     source: &str,
     target: &S3Path,
 ) -> Result<(), SyncError> {
-    let created = wire
-        .client()
+    let upload = Multipart::of_copies(wire, target).await?;
+    let id = upload.id().to_owned();
+    upload
+        .carry_out(
+            parts(object.size, PART),
+            |number, part| copy_part(wire, object, source, target, &id, number, part),
+            || Ok(()),
+        )
         .await
-        .create_multipart_upload()
-        .bucket(&target.bucket)
-        .key(&target.key)
-        .send()
-        .await
-        .map_err(SyncError::s3("CreateMultipartUpload"))?;
-    let upload_id = created.upload_id().unwrap_or_default();
-    let copied = copy_parts(wire, object, source, target, upload_id).await;
-    if copied.is_err() {
-        let aborted = wire
-            .client()
-            .await
-            .abort_multipart_upload()
-            .bucket(&target.bucket)
-            .key(&target.key)
-            .upload_id(upload_id)
-            .send()
-            .await;
-        if let Err(error) = aborted {
-            tracing::warn!(target = %target, error = %error, "cannot abort a multipart upload");
-        }
-    }
-    copied
 }
 
-async fn copy_parts(
+async fn copy_part(
     wire: &Wire,
     object: &Object,
     source: &str,
     target: &S3Path,
     upload_id: &str,
-) -> Result<(), SyncError> {
-    let mut copied: Vec<CompletedPart> = stream::iter((1..).zip(parts(object.size, PART)))
-        .map(|(number, part)| async move {
-            let copied = wire
-                .client()
-                .await
-                .upload_part_copy()
-                .copy_source(source)
-                .copy_source_if_match(&object.etag)
-                .copy_source_range(format!("bytes={}-{}", part.start, part.end - 1))
-                .bucket(&target.bucket)
-                .key(&target.key)
-                .upload_id(upload_id)
-                .part_number(number)
-                .send()
-                .await
-                .map_err(SyncError::s3("UploadPartCopy"))?;
-            let etag = copied.copy_part_result().and_then(|part| part.e_tag());
-            Ok::<_, SyncError>(
-                CompletedPart::builder()
-                    .part_number(number)
-                    .set_e_tag(etag.map(str::to_owned))
-                    .build(),
-            )
-        })
-        .buffer_unordered(wire.concurrency())
-        .try_collect()
-        .await?;
-    copied.sort_by_key(CompletedPart::part_number);
-    wire.client()
+    number: i32,
+    part: Part,
+) -> Result<CompletedPart, SyncError> {
+    let copied = wire
+        .client()
         .await
-        .complete_multipart_upload()
+        .upload_part_copy()
+        .copy_source(source)
+        .copy_source_if_match(&object.etag)
+        .copy_source_range(format!("bytes={}-{}", part.start, part.end - 1))
         .bucket(&target.bucket)
         .key(&target.key)
         .upload_id(upload_id)
-        .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(copied)).build())
+        .part_number(number)
         .send()
         .await
-        .map_err(SyncError::s3("CompleteMultipartUpload"))?;
-    Ok(())
+        .map_err(SyncError::s3("UploadPartCopy"))?;
+    let etag = copied.copy_part_result().and_then(|part| part.e_tag());
+    Ok(CompletedPart::builder().part_number(number).set_e_tag(etag.map(str::to_owned)).build())
 }
 
 /// Copies the file at `source` to `target`, whose directory exists.

@@ -3,9 +3,8 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
@@ -14,23 +13,13 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::error::{SyncError, blocking};
 use super::integrity::{self, Fingerprint};
-use super::location::S3Path;
 use super::outcome::Outcome;
 use super::partial::Partial;
-use super::request::Rules;
+use super::rules::{Object, Rules};
 use super::wire::{IN_PARTS_FROM, Part, Wire, parts, persist};
 
 /// Bytes gathered before they are written.
 const WRITE: usize = 1 << 20;
-
-/// The object to bring.
-#[derive(Debug, Clone)]
-pub(super) struct Object {
-    pub path: S3Path,
-    pub etag: String,
-    pub size: u64,
-    pub modified: SystemTime,
-}
 
 /// Brings `object` to `target`, whose directory exists.
 pub(super) async fn download(
@@ -92,14 +81,10 @@ async fn is_there(
         integrity::of_head(&wire.client().await, &object.path, &head).await?
     };
     match fingerprint {
-        Some(fingerprint) => has(fingerprint, target.to_owned()).await,
+        Some(fingerprint) => fingerprint.matches(target.to_owned()).await,
         // S3 has nothing to compare; size and time are what any tool goes by then.
         None => Ok(true),
     }
-}
-
-pub(super) async fn has(fingerprint: Fingerprint, path: PathBuf) -> Result<bool, SyncError> {
-    blocking(move || fingerprint.matches_file(&path).map_err(SyncError::file("read", &path))).await
 }
 
 /// Brings a small object in one call. It may have become another since it was listed: what

@@ -10,6 +10,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use serde::Serialize;
 
 use super::location::LocationError;
+use crate::telemetry::chain;
 
 /// A path and the reason it failed, as the result tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,18 +23,8 @@ pub struct Failure {
 
 impl Failure {
     /// Tells `error` with its causes, about `path`.
-    pub fn new(path: impl fmt::Display, error: &dyn Error) -> Self {
-        let mut reason = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !reason.ends_with(&text) {
-                reason.push_str(": ");
-                reason.push_str(&text);
-            }
-            cause = error.source();
-        }
-        Self { path: path.to_string(), reason }
+    pub fn new(path: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
+        Self { path: path.to_string(), reason: chain(error) }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use md5::{Digest, Md5};
 
-use super::error::SyncError;
+use super::error::{SyncError, blocking};
 use super::location::S3Path;
 
 /// Bytes read from a file at a time.
@@ -41,6 +41,11 @@ impl Fingerprint {
             Self::Whole(algorithm, _) => algorithm.as_str(),
             Self::Md5(_) | Self::Parts(..) => "md5",
         }
+    }
+
+    /// Whether the file at `path` has it, read where that may block.
+    pub async fn matches(self, path: PathBuf) -> Result<bool, SyncError> {
+        blocking(move || self.matches_file(&path).map_err(SyncError::file("read", &path))).await
     }
 
     /// Whether the file at `path` has it.

@@ -3,32 +3,38 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `worker` | a step's task, its order and its repetition |
-//! | `request` | one data-sync request |
+//! | `worker`, `job` | a step's task, its order and its repetition; what it has at hand |
+//! | `request`, `rules` | one data-sync request; what it lays down for each file |
 //! | `source`, `filter`, `location` | what is to be transferred, and where it lies |
-//! | `download`, `upload`, `copy` | one file's way |
+//! | `download`, `upload`, `copy`, `multipart` | one file's way |
 //! | `wire`, `integrity` | how S3 is called and believed |
 //! | `partial`, `placing`, `lock` | files under way, where they may go, one writer |
-//! | `mirror`, `removal`, `journal` | what is removed, and what is known of it |
+//! | `mirror`, `removal`, `access` | what is removed, whatever its mode |
+//! | `journal`, `delivered` | what a repeated step knows of earlier tries |
 //! | `env_file`, `document`, `outcome`, `progress` | the env file; what comes in and goes out |
 
+mod access;
 mod copy;
+mod delivered;
 mod document;
 mod download;
 mod env_file;
 mod error;
 mod filter;
 mod integrity;
+mod job;
 mod journal;
 mod location;
 mod lock;
 mod mirror;
+mod multipart;
 mod outcome;
 mod partial;
 mod placing;
 mod progress;
 mod removal;
 mod request;
+mod rules;
 mod source;
 mod upload;
 mod wire;

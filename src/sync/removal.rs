@@ -9,12 +9,13 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures::stream::StreamExt;
 use walkdir::WalkDir;
 
+use super::access;
 use super::error::{Failure, SyncError, blocking};
+use super::job::Job;
 use super::journal::{Journal, VerifiedSource, nanoseconds};
 use super::location::{Location, S3Path};
 use super::outcome::Report;
 use super::source::{Origin, list};
-use super::worker::Worker;
 
 /// Keys in one `DeleteObjects`.
 const BATCH: usize = 1000;
@@ -83,11 +84,11 @@ impl Doomed {
 
 /// Removes `paths`, each with all that is below it. Those that do not exist are gone already.
 /// `delivered` are paths that none of them may touch.
-pub(super) async fn paths(worker: &Worker, paths: &[String], delivered: &[Location]) -> Report {
+pub(super) async fn paths(job: &Job, paths: &[String], delivered: &[Location]) -> Report {
     let mut report = Report::default();
     let mut locations = Vec::new();
     for path in paths {
-        match Location::parse(path, worker.mounts()) {
+        match Location::parse(path, &job.mounts) {
             Ok(location) => locations.push(location),
             Err(error) => report.failures.push(Failure::new(path, &SyncError::from(error))),
         }
@@ -96,7 +97,7 @@ pub(super) async fn paths(worker: &Worker, paths: &[String], delivered: &[Locati
         let removed = if delivered.iter().any(|delivered| location.contains(delivered)) {
             Err(SyncError::Delivered)
         } else {
-            remove(worker, &location, &mut report.failures).await
+            remove(job, &location, &mut report.failures).await
         };
         match removed {
             Ok(existed) => report.paths_removed += u64::from(existed),
@@ -120,14 +121,14 @@ fn parents_only(locations: Vec<Location>) -> Vec<Location> {
 }
 
 async fn remove(
-    worker: &Worker,
+    job: &Job,
     location: &Location,
     failures: &mut Vec<Failure>,
 ) -> Result<bool, SyncError> {
     match location {
         Location::Local(path) => {
             let holds_mount =
-                worker.mounts().iter().any(|mount| Path::new(&mount.mount_point).starts_with(path));
+                job.mounts.iter().any(|mount| Path::new(&mount.mount_point).starts_with(path));
             if holds_mount || path.parent().is_none() {
                 return Err(SyncError::TooWide);
             }
@@ -136,7 +137,7 @@ async fn remove(
         }
         Location::S3(path) if path.key.trim_matches('/').is_empty() => Err(SyncError::TooWide),
         Location::S3(path) => {
-            let client = worker.client().await;
+            let client = job.client().await;
             let mut doomed = Doomed::new(client.clone(), path.bucket.clone());
             if !path.is_folder() && super::integrity::head(&client, path).await?.is_some() {
                 doomed.add(path.key.clone(), None).await;
@@ -186,22 +187,20 @@ fn going(path: &Path) -> PathBuf {
 }
 
 fn remove_tree(path: &Path) -> Result<(), SyncError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(SyncError::file("remove", path)(error))
-        }
-        _ => Ok(()),
-    }
+    access::remove_tree(path).map_err(SyncError::file("remove", path))
 }
 
 /// Removes the recorded sources that are still what was transferred, then the directories left
-/// empty below `roots`. `spared` are destinations of the same task.
+/// empty below `roots`. `spared` are destinations of the same task. In `working`, the task's own
+/// directory, and below `roots` no directory's mode is in the way.
 pub(super) async fn sources(
-    worker: &Worker,
+    job: &Job,
     journal: &Journal,
     roots: Vec<PathBuf>,
+    working: Option<&Path>,
     spared: &[Location],
 ) -> Result<Report, SyncError> {
+    let within: Vec<_> = roots.iter().cloned().chain(working.map(Path::to_owned)).collect();
     let mut report = Report::default();
     let mut doomed: Option<Doomed> = None;
     for verified in journal.verified()? {
@@ -215,7 +214,7 @@ pub(super) async fn sources(
                     count(&mut report, other.finish().await);
                 }
                 if doomed.is_none() {
-                    doomed = Some(Doomed::new(worker.client().await, path.bucket.clone()));
+                    doomed = Some(Doomed::new(job.client().await, path.bucket.clone()));
                 }
                 if let Some(doomed) = &mut doomed {
                     doomed.add(path.key, Some(etag)).await;
@@ -226,7 +225,7 @@ pub(super) async fn sources(
                 if spared.iter().any(|spared| spared.contains(&Location::Local(path.clone()))) {
                     continue;
                 }
-                match remove_unchanged(&path, size, modified_ns) {
+                match remove_unchanged(&path, size, modified_ns, &within) {
                     Ok(removed) => report.sources_removed += u64::from(removed),
                     Err(error) => report.failures.push(Failure::new(path.display(), &error)),
                 }
@@ -252,7 +251,12 @@ fn count(report: &mut Report, (deleted, failures): (u64, Vec<Failure>)) {
     report.failures.extend(failures);
 }
 
-fn remove_unchanged(path: &Path, size: u64, modified_ns: u64) -> Result<bool, SyncError> {
+fn remove_unchanged(
+    path: &Path,
+    size: u64,
+    modified_ns: u64,
+    within: &[PathBuf],
+) -> Result<bool, SyncError> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -262,6 +266,6 @@ fn remove_unchanged(path: &Path, size: u64, modified_ns: u64) -> Result<bool, Sy
     if metadata.len() != size || nanoseconds(modified) != modified_ns {
         return Err(SyncError::Changed);
     }
-    fs::remove_file(path).map_err(SyncError::file("remove", path))?;
+    access::remove_file(path, within).map_err(SyncError::file("remove", path))?;
     Ok(true)
 }

@@ -1,32 +1,24 @@
 //! One data-sync request, from its paths to its report.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::stream::StreamExt;
 
 use super::error::{Failure, SyncError, blocking};
 use super::filter::Filter;
+use super::job::Job;
 use super::journal::{EncodedPath, Journal, Verified, VerifiedSource};
 use super::location::{Location, S3Path};
 use super::lock::Lock;
 use super::mirror::{self, Expected};
 use super::outcome::{Outcome, Report};
 use super::placing::{Placing, make_durable};
+use super::rules::{Object, Rules};
 use super::source::{self, Item, Items, Origin, Source};
 use super::wire::Wire;
-use super::worker::Worker;
 use super::{copy, download, upload};
 use crate::plan::data_sync::DataSyncRequest;
-
-/// What of a request each transfer needs to know.
-#[derive(Debug, Clone)]
-pub(super) struct Rules {
-    pub force: bool,
-    pub size_only: bool,
-    /// Where files under way lie instead of beside their final names.
-    pub partial_directory: Option<PathBuf>,
-}
 
 /// Where a request's files go.
 #[derive(Debug, Clone)]
@@ -56,7 +48,7 @@ struct Transfer {
 /// task's other requests, which a mirror spares. Verified sources go to `journal` where the
 /// request does not retain them.
 pub(super) async fn run(
-    worker: &Worker,
+    job: &Job,
     index: usize,
     request: &DataSyncRequest,
     others: &[Location],
@@ -64,7 +56,7 @@ pub(super) async fn run(
 ) -> Report {
     let mut report = Report::default();
     let journal = journal.filter(|_| !request.retain_source_data);
-    let mut run = Run { worker, index, request, others, journal, report: &mut report };
+    let mut run = Run { job, index, request, others, journal, report: &mut report };
     if let Err(error) = run.attempt().await {
         report.failures.push(Failure::new(&request.source_path, &error));
     }
@@ -77,7 +69,7 @@ pub(super) async fn run(
 }
 
 struct Run<'a> {
-    worker: &'a Worker,
+    job: &'a Job,
     index: usize,
     request: &'a DataSyncRequest,
     others: &'a [Location],
@@ -88,13 +80,13 @@ struct Run<'a> {
 impl Run<'_> {
     async fn attempt(&mut self) -> Result<(), SyncError> {
         let request = self.request;
-        let mounts = self.worker.mounts();
+        let mounts = &self.job.mounts;
         let source = Location::parse(&request.source_path, mounts)?;
         let destination = Location::parse(&request.destination_path, mounts)?;
         let filter = Filter::new(request, &source, mounts)?;
         let _lock = match &destination {
             Location::Local(path) if request.require_lock => {
-                Some(Lock::acquire(path, self.worker.lock_timeout()).await?)
+                Some(Lock::acquire(path, self.job.lock_timeout).await?)
             }
             _ => None,
         };
@@ -110,7 +102,7 @@ impl Run<'_> {
         match source {
             Location::S3(path) => {
                 let prefix = self.request.source_path_prefix.as_deref();
-                source::in_s3(&self.worker.client().await, path, prefix).await
+                source::in_s3(&self.job.client().await, path, prefix).await
             }
             Location::Local(path) => source::on_disk(path),
         }
@@ -210,7 +202,7 @@ impl Run<'_> {
             }
             Location::S3(path) => {
                 let folder = path.with_key(path.folder_key());
-                let client = self.worker.client().await;
+                let client = self.job.client().await;
                 let occupied =
                     !matches!(source::in_s3(&client, &folder, None).await?, Source::Missing);
                 Ok(Target::S3(Keys::Below { folder, occupied }))
@@ -223,16 +215,17 @@ impl Run<'_> {
         let config = &request.remote_to_local_config;
         let partial_directory = match &config.custom_tmp_dir {
             Some(directory) if config.use_custom_tmp_dir => {
-                match Location::parse(directory, self.worker.mounts())? {
+                match Location::parse(directory, &self.job.mounts)? {
                     Location::Local(path) => Some(path),
                     Location::S3(_) => None,
                 }
             }
             _ => None,
         };
-        let progress = self.worker.progress();
+        let lazy_client = Arc::clone(&self.job.lazy_client);
+        let progress = Arc::clone(&self.job.progress);
         Ok(Transfer {
-            wire: Wire::new(self.worker.lazy_client(), self.concurrency(), progress),
+            wire: Wire::new(lazy_client, self.concurrency(), progress),
             rules: Rules { force: request.force, size_only: request.size_only, partial_directory },
             target,
         })
@@ -251,7 +244,7 @@ impl Run<'_> {
                 return Ok(());
             }
         };
-        self.worker.progress().add_file();
+        self.job.progress.add_file();
         self.report.add(outcome);
         let Some(journal) = self.journal.as_mut() else { return Ok(()) };
         let source = match &item.origin {
@@ -359,11 +352,6 @@ impl Keys {
     }
 }
 
-fn object(item: &Item, path: &S3Path, etag: &str) -> download::Object {
-    download::Object {
-        path: path.clone(),
-        etag: etag.to_owned(),
-        size: item.size,
-        modified: item.modified,
-    }
+fn object(item: &Item, path: &S3Path, etag: &str) -> Object {
+    Object { path: path.clone(), etag: etag.to_owned(), size: item.size, modified: item.modified }
 }

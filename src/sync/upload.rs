@@ -5,15 +5,14 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_s3::primitives::{ByteStream, Length};
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use aws_sdk_s3::types::CompletedPart;
 
-use super::download::has;
 use super::error::{SyncError, blocking};
 use super::integrity;
 use super::location::S3Path;
+use super::multipart::Multipart;
 use super::outcome::Outcome;
-use super::request::Rules;
+use super::rules::Rules;
 use super::source::time;
 use super::wire::{IN_PARTS_FROM, Part, Wire, parts};
 
@@ -70,7 +69,7 @@ async fn is_there(
         integrity::of_head(&wire.client().await, target, &head).await?
     };
     match fingerprint {
-        Some(fingerprint) => has(fingerprint, source.to_owned()).await,
+        Some(fingerprint) => fingerprint.matches(source.to_owned()).await,
         None => Ok(true),
     }
 }
@@ -95,7 +94,7 @@ async fn whole(wire: &Wire, source: &Path, bytes: u64, target: &S3Path) -> Resul
         .put_object()
         .bucket(&target.bucket)
         .key(&target.key)
-        .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+        .checksum_algorithm(Multipart::ALGORITHM)
         .body(body)
         .send()
         .await
@@ -103,70 +102,21 @@ async fn whole(wire: &Wire, source: &Path, bytes: u64, target: &S3Path) -> Resul
     unchanged(source, &before)
 }
 
-/// Uploads parts; an upload that fails leaves no object and no parts that S3 would charge for.
 async fn in_parts(
     wire: &Wire,
     source: &Path,
     before: &Metadata,
     target: &S3Path,
 ) -> Result<(), SyncError> {
-    let created = wire
-        .client()
+    let upload = Multipart::of_bytes(wire, target).await?;
+    let id = upload.id().to_owned();
+    upload
+        .carry_out(
+            parts(before.len(), 0),
+            |number, part| send_part(wire, source, target, &id, number, part),
+            || unchanged(source, before),
+        )
         .await
-        .create_multipart_upload()
-        .bucket(&target.bucket)
-        .key(&target.key)
-        .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-        .checksum_type(ChecksumType::FullObject)
-        .send()
-        .await
-        .map_err(SyncError::s3("CreateMultipartUpload"))?;
-    let upload_id = created.upload_id().unwrap_or_default();
-    let uploaded = send_parts(wire, source, before, target, upload_id).await;
-    if uploaded.is_err() {
-        let aborted = wire
-            .client()
-            .await
-            .abort_multipart_upload()
-            .bucket(&target.bucket)
-            .key(&target.key)
-            .upload_id(upload_id)
-            .send()
-            .await;
-        if let Err(error) = aborted {
-            tracing::warn!(target = %target, error = %error, "cannot abort a multipart upload");
-        }
-    }
-    uploaded
-}
-
-async fn send_parts(
-    wire: &Wire,
-    source: &Path,
-    before: &Metadata,
-    target: &S3Path,
-    upload_id: &str,
-) -> Result<(), SyncError> {
-    let numbered = (1..).zip(parts(before.len(), 0));
-    let mut sent: Vec<CompletedPart> = stream::iter(numbered)
-        .map(|(number, part)| send_part(wire, source, target, upload_id, number, part))
-        .buffer_unordered(wire.concurrency())
-        .try_collect()
-        .await?;
-    sent.sort_by_key(CompletedPart::part_number);
-    unchanged(source, before)?;
-    wire.client()
-        .await
-        .complete_multipart_upload()
-        .bucket(&target.bucket)
-        .key(&target.key)
-        .upload_id(upload_id)
-        .checksum_type(ChecksumType::FullObject)
-        .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(sent)).build())
-        .send()
-        .await
-        .map_err(SyncError::s3("CompleteMultipartUpload"))?;
-    Ok(())
 }
 
 async fn send_part(
@@ -177,7 +127,6 @@ async fn send_part(
     number: i32,
     part: Part,
 ) -> Result<CompletedPart, SyncError> {
-    let _permit = wire.permit().await;
     let sent = wire
         .client()
         .await
@@ -186,7 +135,7 @@ async fn send_part(
         .key(&target.key)
         .upload_id(upload_id)
         .part_number(number)
-        .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+        .checksum_algorithm(Multipart::ALGORITHM)
         .body(part_body(source, &part).await?)
         .send()
         .await

@@ -9,14 +9,15 @@ use aws_sdk_s3::Client;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use super::access;
+use super::delivered::Delivered;
 use super::error::{Failure, SyncError, blocking};
 use super::integrity::hex;
+use super::job::Job;
 use super::journal::{self, Journal};
 use super::location::Location;
 use super::outcome::Report;
 use super::progress::Progress;
-use super::source::{self, Source};
-use super::wire::LazyClient;
 use super::{env_file, removal, request};
 use crate::plan::data_sync::DataSyncRequest;
 use crate::plan::submission::{Mount, Step, Task};
@@ -27,37 +28,26 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_hours(6);
 /// Carries out tasks, requests and removals.
 #[derive(Debug)]
 pub struct Worker {
-    mounts: Vec<Mount>,
-    lock_timeout: Duration,
-    progress: Arc<Progress>,
-    client: Arc<LazyClient>,
+    job: Job,
 }
 
 impl Worker {
     /// A worker in a job with these mounts.
     pub fn new(mounts: Vec<Mount>, lock_timeout: Duration) -> Self {
-        Self { mounts, lock_timeout, progress: Arc::default(), client: Arc::default() }
+        Self { job: Job::new(mounts, lock_timeout) }
     }
 
     /// What it has done so far.
     pub fn progress(&self) -> Arc<Progress> {
-        Arc::clone(&self.progress)
+        Arc::clone(&self.job.progress)
     }
 
     pub(super) fn mounts(&self) -> &[Mount] {
-        &self.mounts
-    }
-
-    pub(super) fn lock_timeout(&self) -> Duration {
-        self.lock_timeout
-    }
-
-    pub(super) fn lazy_client(&self) -> Arc<LazyClient> {
-        Arc::clone(&self.client)
+        &self.job.mounts
     }
 
     pub(super) async fn client(&self) -> Client {
-        self.client.get().await
+        self.job.client().await
     }
 
     /// Carries out a step's task. It may be repeated whatever became of an earlier try.
@@ -75,36 +65,65 @@ impl Worker {
             .iter()
             .flat_map(|request| request.paths.clone())
             .collect();
-        let delivered = self.destinations(&task.data_sync_requests);
-        let working = Path::new(&task.working_path);
-        if self.is_finished(task, &removals).await? {
+        let destinations = self.destinations(&task.data_sync_requests);
+        let working = PathBuf::from(&task.working_path);
+        let marker = Delivered::new(&task.execution_id, &working, self.mounts());
+        let takes_all = task.step == Step::WrapUp && self.takes(&removals, &working);
+        if takes_all && is_finished(&working, &marker, fingerprint(task)).await? {
             report.requests_succeeded += task.data_sync_requests.len() as u64;
-        } else if task.step != Step::CleanUp {
-            let made = working.to_owned();
-            blocking(move || {
-                let fail = SyncError::file("create the directory", &made);
-                std::fs::create_dir_all(&made).map_err(fail)
-            })
-            .await?;
-            if let Some(file) = &task.env_file {
-                let file = file.clone();
-                blocking(move || env_file::write(&file)).await?;
+        } else {
+            let stale = marker.clone();
+            blocking(move || stale.forget()).await?;
+            if task.step != Step::CleanUp {
+                self.deliver(task, !removals.is_empty(), report).await?;
             }
-            let moves = task.data_sync_requests.iter().any(|request| !request.retain_source_data);
-            let journal = if moves || !removals.is_empty() {
-                Some(Journal::open(&working.join(journal::NAME), &fingerprint(task))?)
-            } else {
-                None
-            };
-            let env_file =
-                task.env_file.iter().map(|file| Location::Local(PathBuf::from(&file.path)));
-            let spared = env_file.collect();
-            self.transfer(&task.data_sync_requests, spared, journal, report).await?;
+            if takes_all && report.succeeded() {
+                let fingerprint = fingerprint(task);
+                blocking(move || marker.record(&fingerprint)).await?;
+            }
         }
         if report.succeeded() {
-            report.absorb(removal::paths(self, &removals, &delivered).await);
+            report.absorb(removal::paths(&self.job, &removals, &destinations).await);
         }
         Ok(())
+    }
+
+    /// Makes the working directory and what belongs in it, then transfers. A `wrap_up` makes none:
+    /// where it is lost, an output that is the whole of it is missing, not empty.
+    async fn deliver(
+        &self,
+        task: &Task,
+        removes: bool,
+        report: &mut Report,
+    ) -> Result<(), SyncError> {
+        let working = Path::new(&task.working_path);
+        let wraps_up = task.step == Step::WrapUp;
+        let made = working.to_owned();
+        let lost = blocking(move || {
+            if wraps_up && !exists(&made)? {
+                return Ok(true);
+            }
+            let fail = SyncError::file("create the directory", &made);
+            std::fs::create_dir_all(&made).map_err(fail)?;
+            access::open_up(&made);
+            Ok(false)
+        })
+        .await?;
+        if let Some(file) = &task.env_file {
+            let file = file.clone();
+            blocking(move || env_file::write(&file)).await?;
+        }
+        let elsewhere = if lost { Some(temporary_directory()?) } else { None };
+        let directory = elsewhere.as_ref().map_or(working, TempDir::path);
+        let moves = task.data_sync_requests.iter().any(|request| !request.retain_source_data);
+        let journal = if moves || removes {
+            Some(Journal::open(&directory.join(journal::NAME), &fingerprint(task))?)
+        } else {
+            None
+        };
+        let env_file = task.env_file.iter().map(|file| Location::Local(PathBuf::from(&file.path)));
+        let spared = env_file.collect();
+        self.transfer(&task.data_sync_requests, spared, Some(working), journal, report).await
     }
 
     /// Carries out requests that belong to no task.
@@ -112,11 +131,10 @@ impl Worker {
         let mut report = Report::default();
         let outcome = async {
             // Only this run needs it: nothing else knows where to look for it.
-            let directory = TempDir::new()
-                .map_err(SyncError::file("create a directory in", &std::env::temp_dir()))?;
+            let directory = temporary_directory()?;
             let moves = requests.iter().any(|request| !request.retain_source_data);
             let journal = moves.then(|| Journal::open(&directory.path().join(journal::NAME), ""));
-            self.transfer(requests, Vec::new(), journal.transpose()?, &mut report).await
+            self.transfer(requests, Vec::new(), None, journal.transpose()?, &mut report).await
         };
         if let Err(error) = outcome.await {
             report.failures.push(Failure::new("-", &error));
@@ -126,7 +144,7 @@ impl Worker {
 
     /// Removes paths, each with all that is below it.
     pub async fn remove(&self, paths: &[String]) -> Report {
-        removal::paths(self, paths, &[]).await
+        removal::paths(&self.job, paths, &[]).await
     }
 
     /// Runs every request, whatever becomes of the others; then, when all succeeded, removes the
@@ -135,6 +153,7 @@ impl Worker {
         &self,
         requests: &[DataSyncRequest],
         spared: Vec<Location>,
+        working: Option<&Path>,
         mut journal: Option<Journal>,
         report: &mut Report,
     ) -> Result<(), SyncError> {
@@ -143,14 +162,14 @@ impl Worker {
             report.requests_succeeded += requests.len() as u64;
         } else {
             for (index, request) in requests.iter().enumerate() {
-                let own = Location::parse(&request.destination_path, &self.mounts).ok();
+                let own = Location::parse(&request.destination_path, &self.job.mounts).ok();
                 let others: Vec<_> = destinations
                     .iter()
                     .filter(|other| Some(*other) != own.as_ref())
                     .chain(&spared)
                     .cloned()
                     .collect();
-                let done = request::run(self, index, request, &others, journal.as_mut()).await;
+                let done = request::run(&self.job, index, request, &others, journal.as_mut()).await;
                 report.absorb(done);
             }
         }
@@ -162,47 +181,48 @@ impl Worker {
         let roots = requests
             .iter()
             .filter(|request| !request.retain_source_data)
-            .filter_map(|request| match Location::parse(&request.source_path, &self.mounts) {
+            .filter_map(|request| match Location::parse(&request.source_path, &self.job.mounts) {
                 Ok(Location::Local(path)) => Some(path),
                 _ => None,
             })
             .collect();
-        report.absorb(removal::sources(self, journal, roots, &destinations).await?);
+        report.absorb(removal::sources(&self.job, journal, roots, working, &destinations).await?);
         Ok(())
     }
 
     fn destinations(&self, requests: &[DataSyncRequest]) -> Vec<Location> {
         requests
             .iter()
-            .filter_map(|request| Location::parse(&request.destination_path, &self.mounts).ok())
+            .filter_map(|request| Location::parse(&request.destination_path, &self.job.mounts).ok())
             .collect()
     }
 
-    /// Whether an earlier try came to the end: the working directory, which this task removes
-    /// only after everything is delivered, is gone, and every destination is there.
-    async fn is_finished(&self, task: &Task, removals: &[String]) -> Result<bool, SyncError> {
-        let working = Location::Local(PathBuf::from(&task.working_path));
-        let removes_it = removals.iter().any(|path| {
-            Location::parse(path, &self.mounts).is_ok_and(|path| path.contains(&working))
-        });
-        let gone = !Path::new(&task.working_path).exists();
-        if task.step != Step::WrapUp || !removes_it || !gone {
-            return Ok(false);
-        }
-        for request in &task.data_sync_requests {
-            let source = Location::parse(&request.source_path, &self.mounts)?;
-            let optional = !request.fail_if_missing;
-            let destination = match Location::parse(&request.destination_path, &self.mounts)? {
-                Location::S3(path) => source::in_s3(&self.client().await, &path, None).await?,
-                Location::Local(path) => source::on_disk(&path)?,
-            };
-            let delivered = optional || !matches!(destination, Source::Missing);
-            if !working.contains(&source) || !delivered {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// Whether one of `removals` is the directory `working` or holds it.
+    fn takes(&self, removals: &[String], working: &Path) -> bool {
+        let working = Location::Local(working.to_owned());
+        removals.iter().any(|path| {
+            Location::parse(path, self.mounts()).is_ok_and(|path| path.contains(&working))
+        })
     }
+}
+
+/// Whether an earlier try came to the end: it recorded that everything was delivered, and removed
+/// the working directory. One that is gone without a record was lost.
+async fn is_finished(
+    working: &Path,
+    marker: &Delivered,
+    fingerprint: String,
+) -> Result<bool, SyncError> {
+    let (working, marker) = (working.to_owned(), marker.clone());
+    blocking(move || Ok(!exists(&working)? && marker.is_of(&fingerprint)?)).await
+}
+
+fn exists(path: &Path) -> Result<bool, SyncError> {
+    path.try_exists().map_err(SyncError::file("look at", path))
+}
+
+fn temporary_directory() -> Result<TempDir, SyncError> {
+    TempDir::new().map_err(SyncError::file("create a directory in", &std::env::temp_dir()))
 }
 
 fn fingerprint(task: &Task) -> String {

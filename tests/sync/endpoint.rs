@@ -1,6 +1,7 @@
 //! The embedded S3 endpoint, as any S3 client sees it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
@@ -8,7 +9,10 @@ use aws_sdk_s3::types::{
     ChecksumMode, CompletedMultipartUpload, CompletedPart, Delete, EncodingType, ObjectIdentifier,
 };
 
-use crate::lab::{BUCKET, Lab, bytes};
+use demand_context_manager::local::s3::{Credentials, Running, serve};
+use tokio_util::sync::CancellationToken;
+
+use crate::lab::{BUCKET, Lab, bytes, client};
 
 const SECRET: &str = "a-secret-key";
 
@@ -190,4 +194,64 @@ async fn only_its_own_credentials_open_it() {
     lab.put("k", "secret");
     let refused = lab.client("another-secret").get_object().bucket(BUCKET).key("k").send().await;
     assert_eq!(refused.unwrap_err().code(), Some("SignatureDoesNotMatch"));
+}
+
+/// An endpoint over `root`, and what stops it.
+async fn endpoint(root: &std::path::Path) -> (Running, CancellationToken) {
+    let stop = CancellationToken::new();
+    let credentials = Credentials {
+        access_key_id: "an-access-key".to_owned(),
+        secret_access_key: SECRET.to_owned(),
+    };
+    (serve(root, credentials, 0, stop.clone()).await.unwrap(), stop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_in_parts_goes_on_after_a_restart() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let under_way = directory.path().join(".uploads");
+    fs::create_dir(directory.path().join(BUCKET)).unwrap();
+    let content = bytes((5 << 20) + 1);
+    let (mut parts, mut upload_id) = (Vec::new(), None);
+    for (number, chunk) in (1..).zip(content.chunks(5 << 20)) {
+        let (running, stop) = endpoint(directory.path()).await;
+        let client = client(&running.endpoint_url(), SECRET);
+        if upload_id.is_none() {
+            let created = client.create_multipart_upload().bucket(BUCKET).key("k").send().await;
+            upload_id = created.unwrap().upload_id;
+        }
+        let part = client
+            .upload_part()
+            .bucket(BUCKET)
+            .key("k")
+            .set_upload_id(upload_id.clone())
+            .part_number(number)
+            .body(ByteStream::from(chunk.to_vec()))
+            .send()
+            .await
+            .unwrap();
+        let part = CompletedPart::builder().part_number(number).set_e_tag(part.e_tag);
+        parts.push(part.build());
+        drop(client);
+        stop.cancel();
+        running.finished().await.unwrap();
+    }
+    fs::write(under_way.join("stray"), "of a request that ended with its process").unwrap();
+    let abandoned = under_way.join("00000000-0000-0000-0000-000000000000");
+    fs::create_dir(&abandoned).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_hours(8 * 24);
+    File::open(&abandoned).unwrap().set_modified(long_ago).unwrap();
+
+    let (running, _stop) = endpoint(directory.path()).await;
+    assert_eq!(fs::read_dir(&under_way).unwrap().count(), 1);
+    client(&running.endpoint_url(), SECRET)
+        .complete_multipart_upload()
+        .bucket(BUCKET)
+        .key("k")
+        .set_upload_id(upload_id)
+        .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+        .send()
+        .await
+        .unwrap();
+    assert!(fs::read(directory.path().join(BUCKET).join("k")).unwrap() == content);
 }

@@ -107,3 +107,18 @@ async fn an_earlier_file_survives_a_transfer_that_fails() {
     assert!(failures.contains("s3://data/k"));
     assert_eq!(fs::read(lab.path("kept")).unwrap(), b"earlier");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_copied_in_parts_share_the_bound_of_their_request() {
+    let (lab, held) = (Lab::open().await, Held::default());
+    for key in ["f/one", "f/two", "f/three"] {
+        held.claim(key, 6 << 30);
+    }
+    let request = json!({
+        "source_path": "s3://data/f", "destination_path": "s3://data/copy", "max_concurrency": 3,
+    });
+    let mut command = lab.command(&["sync", &request.to_string()]);
+    command.env("AWS_ENDPOINT_URL_S3", format!("http://{}", held.serve().await));
+    ran(command).await.ok();
+    assert_eq!(held.parts_copied(), (3, 36));
+}

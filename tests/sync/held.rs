@@ -3,15 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
 use md5::{Digest, Md5};
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
-    ETag, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
-    ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, GetObjectInput, GetObjectOutput,
+    HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
+    PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp, UploadPartCopyInput,
+    UploadPartCopyOutput,
 };
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
@@ -33,6 +38,17 @@ pub enum Fault {
 pub struct Held {
     objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     faults: Arc<Mutex<BTreeMap<String, Fault>>>,
+    /// Sizes that objects only claim to have.
+    claims: Arc<Mutex<BTreeMap<String, i64>>>,
+    copying: Arc<Copying>,
+}
+
+/// Parts being copied: now, at most at once, and in all.
+#[derive(Debug, Default)]
+struct Copying {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    all: AtomicUsize,
 }
 
 impl Held {
@@ -46,6 +62,21 @@ impl Held {
 
     pub fn fail(&self, key: &str, fault: Fault) {
         self.faults.lock().unwrap().insert(key.to_owned(), fault);
+    }
+
+    /// Has an object claim a size that no test could hold.
+    pub fn claim(&self, key: &str, size: i64) {
+        self.put(key, "");
+        self.claims.lock().unwrap().insert(key.to_owned(), size);
+    }
+
+    /// How many parts were copied at once at most, and how many in all.
+    pub fn parts_copied(&self) -> (usize, usize) {
+        (self.copying.most.load(SeqCst), self.copying.all.load(SeqCst))
+    }
+
+    fn size(&self, key: &str, content: &[u8]) -> Option<i64> {
+        self.claims.lock().unwrap().get(key).copied().or(length(content))
     }
 
     /// Serves it until the runtime ends.
@@ -101,7 +132,7 @@ impl S3 for Held {
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let content = self.find(&req.input.key)?;
         Ok(S3Response::new(HeadObjectOutput {
-            content_length: length(&content),
+            content_length: self.size(&req.input.key, &content),
             e_tag: Some(tag(&content)),
             last_modified: Some(long_ago()),
             ..HeadObjectOutput::default()
@@ -164,7 +195,7 @@ impl S3 for Held {
             .filter(|(key, _)| key.starts_with(&prefix))
             .map(|(key, content)| Object {
                 key: Some(key.clone()),
-                size: length(content),
+                size: self.size(key, content),
                 e_tag: Some(tag(content)),
                 last_modified: Some(long_ago()),
                 ..Object::default()
@@ -186,5 +217,38 @@ impl S3 for Held {
         let chunks: Vec<Bytes> = body.try_collect().await.map_err(|_| s3_error!(IncompleteBody))?;
         self.put(&req.input.key, chunks.concat());
         Ok(S3Response::new(PutObjectOutput::default()))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        _: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let upload_id = Some("an-upload".to_owned());
+        Ok(S3Response::new(CreateMultipartUploadOutput { upload_id, ..Default::default() }))
+    }
+
+    async fn upload_part_copy(
+        &self,
+        _: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        let now = self.copying.now.fetch_add(1, SeqCst) + 1;
+        self.copying.most.fetch_max(now, SeqCst);
+        // Long enough for every other part that may come to come.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.copying.now.fetch_sub(1, SeqCst);
+        self.copying.all.fetch_add(1, SeqCst);
+        let copy_part_result = CopyPartResult { e_tag: Some(tag(b"")), ..Default::default() };
+        Ok(S3Response::new(UploadPartCopyOutput {
+            copy_part_result: Some(copy_part_result),
+            ..Default::default()
+        }))
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        req: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        self.put(&req.input.key, "");
+        Ok(S3Response::new(CompleteMultipartUploadOutput::default()))
     }
 }

@@ -114,17 +114,21 @@ impl Lab {
     }
 
     pub fn client(&self, secret: &str) -> Client {
-        let http = aws_smithy_http_client::Builder::new().build_http();
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version_latest()
-            .region(Region::new("us-west-2"))
-            .credentials_provider(Keys::new("an-access-key", secret, None, None, "test"))
-            .endpoint_url(self.running.endpoint_url())
-            .force_path_style(true)
-            .http_client(http)
-            .build();
-        Client::from_conf(config)
+        client(&self.running.endpoint_url(), secret)
     }
+}
+
+pub fn client(endpoint_url: &str, secret: &str) -> Client {
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version_latest()
+        .region(Region::new("us-west-2"))
+        .credentials_provider(Keys::new("an-access-key", secret, None, None, "test"))
+        .endpoint_url(endpoint_url)
+        .force_path_style(true)
+        .http_client(http)
+        .build();
+    Client::from_conf(config)
 }
 
 pub async fn ran(mut command: Command) -> Ran {

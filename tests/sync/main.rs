@@ -12,6 +12,7 @@ mod endpoint;
 mod faults;
 mod held;
 mod lab;
+mod patience;
 mod task;
 mod trees;
 mod up;

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use s3s::crypto::{Checksum as _, Crc64Nvme};
 use s3s::dto::{Checksum, ETag, Timestamp};
@@ -16,6 +17,8 @@ use tempfile::NamedTempFile;
 
 /// Files and uploads under way. No bucket's name starts with a dot.
 const UNDER_WAY: &str = ".uploads";
+/// An upload that got no part for so long was abandoned.
+const ABANDONED_AFTER: Duration = Duration::from_hours(7 * 24);
 /// Above this size a file's checksum is remembered; below, computing is as cheap.
 const REMEMBER_FROM: u64 = 1 << 20;
 /// Checksums remembered at most.
@@ -64,16 +67,14 @@ pub(super) fn etag(metadata: &Metadata) -> String {
 }
 
 impl Store {
-    /// Creates `root` where it is missing, and forgets the uploads of an earlier process.
+    /// Creates `root` where it is missing. Of an earlier process's work under way, files are
+    /// removed, whose requests ended with it; uploads that clients may go on with are kept.
     pub fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         let root = root.canonicalize()?;
         let under_way = root.join(UNDER_WAY);
-        match fs::remove_dir_all(&under_way) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         fs::create_dir_all(&under_way)?;
+        remove_abandoned(&under_way)?;
         Ok(Self { root, checksums: Mutex::default() })
     }
 
@@ -218,6 +219,20 @@ impl Store {
         };
         Ok(Checksum { checksum_crc64nvme: Some(checksum), ..Checksum::default() })
     }
+}
+
+fn remove_abandoned(under_way: &Path) -> io::Result<()> {
+    let now = SystemTime::now();
+    for entry in fs::read_dir(under_way)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if !metadata.is_dir() {
+            fs::remove_file(entry.path())?;
+        } else if now.duration_since(metadata.modified()?).is_ok_and(|age| age > ABANDONED_AFTER) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn make_parent(path: &Path) -> S3Result<()> {

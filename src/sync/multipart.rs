@@ -1,0 +1,124 @@
+//! An object made of parts: begun, its parts brought by others, completed or abandoned.
+
+use std::future::Future;
+
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::error::SyncError;
+use super::location::S3Path;
+use super::wire::{Part, Wire};
+
+/// A multipart upload that has begun.
+#[derive(Debug)]
+pub(super) struct Multipart<'a> {
+    wire: &'a Wire,
+    target: &'a S3Path,
+    id: String,
+    checksum: Option<ChecksumType>,
+}
+
+impl<'a> Multipart<'a> {
+    /// Begins one whose parts S3 copies from another object.
+    pub async fn of_copies(wire: &'a Wire, target: &'a S3Path) -> Result<Self, SyncError> {
+        Self::begin(wire, target, None, None).await
+    }
+
+    /// Begins one whose parts are sent, each with the checksum that [`Multipart::ALGORITHM`] names.
+    pub async fn of_bytes(wire: &'a Wire, target: &'a S3Path) -> Result<Self, SyncError> {
+        Self::begin(wire, target, Some(Self::ALGORITHM), Some(ChecksumType::FullObject)).await
+    }
+
+    /// What S3 verifies sent parts, and the whole, by.
+    pub const ALGORITHM: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
+
+    async fn begin(
+        wire: &'a Wire,
+        target: &'a S3Path,
+        algorithm: Option<ChecksumAlgorithm>,
+        checksum: Option<ChecksumType>,
+    ) -> Result<Self, SyncError> {
+        let created = wire
+            .client()
+            .await
+            .create_multipart_upload()
+            .bucket(&target.bucket)
+            .key(&target.key)
+            .set_checksum_algorithm(algorithm)
+            .set_checksum_type(checksum.clone())
+            .send()
+            .await
+            .map_err(SyncError::s3("CreateMultipartUpload"))?;
+        let id = created.upload_id().unwrap_or_default().to_owned();
+        Ok(Self { wire, target, id, checksum })
+    }
+
+    /// Its id at S3.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Brings every part by `bring`, which is given its number, each under a permit of its own,
+    /// and completes the object once `verify` agrees. An upload that fails leaves no object and
+    /// no parts that S3 would charge for.
+    pub async fn carry_out<F: Future<Output = Result<CompletedPart, SyncError>>>(
+        self,
+        parts: impl Iterator<Item = Part>,
+        bring: impl Fn(i32, Part) -> F,
+        verify: impl FnOnce() -> Result<(), SyncError>,
+    ) -> Result<(), SyncError> {
+        let ended = self.bring_and_complete(parts, bring, verify).await;
+        if ended.is_err() {
+            self.abandon().await;
+        }
+        ended
+    }
+
+    async fn bring_and_complete<F: Future<Output = Result<CompletedPart, SyncError>>>(
+        &self,
+        parts: impl Iterator<Item = Part>,
+        bring: impl Fn(i32, Part) -> F,
+        verify: impl FnOnce() -> Result<(), SyncError>,
+    ) -> Result<(), SyncError> {
+        let bring = &bring;
+        let mut brought: Vec<CompletedPart> = stream::iter((1..).zip(parts))
+            .map(|(number, part)| async move {
+                let _permit = self.wire.permit().await;
+                bring(number, part).await
+            })
+            .buffer_unordered(self.wire.concurrency())
+            .try_collect()
+            .await?;
+        brought.sort_by_key(CompletedPart::part_number);
+        verify()?;
+        self.wire
+            .client()
+            .await
+            .complete_multipart_upload()
+            .bucket(&self.target.bucket)
+            .key(&self.target.key)
+            .upload_id(&self.id)
+            .set_checksum_type(self.checksum.clone())
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(brought)).build())
+            .send()
+            .await
+            .map_err(SyncError::s3("CompleteMultipartUpload"))?;
+        Ok(())
+    }
+
+    async fn abandon(&self) {
+        let aborted = self
+            .wire
+            .client()
+            .await
+            .abort_multipart_upload()
+            .bucket(&self.target.bucket)
+            .key(&self.target.key)
+            .upload_id(&self.id)
+            .send()
+            .await;
+        if let Err(error) = aborted {
+            tracing::warn!(target = %self.target, error = %error, "cannot abort a multipart upload");
+        }
+    }
+}
