@@ -67,7 +67,7 @@ pub struct CallError {
 impl CallError {
     /// Whether the caller lacks a permission.
     pub fn is_denied(&self) -> bool {
-        let denials = ["AccessDenied", "UnauthorizedOperation", "AuthorizationError"];
+        let denials = ["AccessDenied", "UnauthorizedOperation", "AuthorizationError", "HTTP 403"];
         self.code.as_deref().is_some_and(|code| denials.iter().any(|d| code.starts_with(d)))
     }
 }
@@ -89,17 +89,22 @@ where
         let (Some(refusal), Some(answer)) = (error.as_service_error(), error.raw_response()) else {
             return CallError { operation, code: None, source: error.into() };
         };
-        // What is not AWS, such as a proxy on the way, answers without a code.
-        let status = || format!("HTTP {}", answer.status().as_u16());
-        let body = || {
-            let text = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
-            text.chars().take(LONGEST_ANSWER).collect()
-        };
-        let code = refusal.code().map_or_else(status, str::to_owned);
-        let message = refusal.message().map_or_else(body, str::to_owned);
+        // What is not AWS, such as a proxy on the way or a server of another make, may answer in
+        // another form than the call's.
+        let body = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
+        let code = refusal.code().or_else(|| element(&body, "Code")).map(str::to_owned);
+        let code = code.unwrap_or_else(|| format!("HTTP {}", answer.status().as_u16()));
+        let message = refusal.message().or_else(|| element(&body, "Message")).map(str::to_owned);
+        let message = message.unwrap_or_else(|| body.chars().take(LONGEST_ANSWER).collect());
         let source = Refused { code: code.clone(), message }.into();
         CallError { operation, code: Some(code), source }
     }
+}
+
+/// The text of the first XML element of that name.
+fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(inner, _)| inner)
 }
 
 /// An S3 client. A custom endpoint has no name for each bucket, so there the bucket is named in

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test's own functions it fails the test, as it should")]
 
-use demand_context_manager::demand::{Demand, Fault};
+use demand_context_manager::demand::{Demand, Fault, Faults};
 use demand_context_manager::plan::{Site, plan};
 use demand_context_manager::policy::{Allowed, Policy, Rules};
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ fn paths(globs: &[&str]) -> Allowed {
 fn faults(policy: &Policy, request: &Value) -> Vec<Fault> {
     let demand = Demand::parse(request).unwrap();
     let plan = plan(&demand, &site()).unwrap();
-    policy.check(&demand, &plan).err().map(|faults| faults.into_vec()).unwrap_or_default()
+    policy.check(&demand, &plan).err().map(Faults::into_vec).unwrap_or_default()
 }
 
 fn under(rules: Rules, request: &Value) -> Vec<Fault> {

@@ -7,7 +7,7 @@ use clap::Args;
 use super::check;
 use super::exit::Exit;
 use super::failure::complain;
-use crate::config::{Config, ConfigErrors, Flag, Mode};
+use crate::config::{Config, ConfigError, ConfigErrors, Flag, Mode};
 use crate::lifecycle::{Ending, Lifecycle};
 use crate::service::Service;
 use crate::telemetry;
@@ -62,9 +62,17 @@ struct Ended {
     task: &'static str,
 }
 
+/// A configuration that cannot be served on AWS, perhaps because AWS was not meant.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}\nto run demands on this machine, which needs no configuration: demand serve --local")]
+struct NotForAws(ConfigErrors);
+
 async fn serve(arguments: Arguments) -> Result<Ending, Box<dyn std::error::Error>> {
     let mode = arguments.mode();
-    let config = configuration(&arguments)?;
+    let config = configuration(&arguments).map_err(|faults| -> Box<dyn std::error::Error> {
+        let nothing_said = faults.iter().any(|fault| matches!(fault, ConfigError::Missing { .. }));
+        if nothing_said { Box::new(NotForAws(faults)) } else { Box::new(faults) }
+    })?;
     telemetry::init(&config.log, &telemetry::Environment::of_process())?;
     let lifecycle = Lifecycle::new();
     let service = Service::start(&config, mode, &lifecycle).await?;

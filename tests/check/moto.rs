@@ -17,6 +17,7 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 pub struct Moto {
     _process: Child,
     pub endpoint: String,
+    key: (String, String),
     pub directory: TempDir,
 }
 
@@ -32,19 +33,30 @@ impl Moto {
         Self::start_with(&[]).await
     }
 
-    /// An account in which nobody may do anything.
+    /// An account in which the service's user may do nothing.
     pub async fn start_denying() -> Self {
-        Self::start_with(&[("INITIAL_NO_AUTH_ACTION_COUNT", "0")]).await
+        // The two calls that make the user and its key are the last that nobody is asked about.
+        let mut moto = Self::start_with(&[("INITIAL_NO_AUTH_ACTION_COUNT", "2")]).await;
+        let key = moto.script("tests/check/nobody.py").await;
+        let (id, secret) = key.trim().split_once(' ').unwrap();
+        moto.key = (id.to_owned(), secret.to_owned());
+        moto
     }
 
     /// An account with what a service needs.
     pub async fn start_with_lab() -> Self {
         let moto = Self::start().await;
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check/lab.py");
-        let made = Command::new(python()).arg(script).arg(&moto.endpoint).output();
-        let made = made.await.unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        moto.script("tests/check/lab.py").await;
         moto
+    }
+
+    /// What a script prints that is told where moto is.
+    async fn script(&self, script: &str) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+        let ran = Command::new(python()).arg(script).arg(&self.endpoint).output();
+        let ran = ran.await.unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
     }
 
     async fn start_with(environment: &[(&str, &str)]) -> Self {
@@ -68,7 +80,8 @@ impl Moto {
         let endpoint = endpoint.await.expect("moto starts");
         // It logs every request, and must not wait for somebody to read that.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { _process: process, endpoint, directory: TempDir::new().unwrap() }
+        let key = ("test".to_owned(), "test".to_owned());
+        Self { _process: process, endpoint, key, directory: TempDir::new().unwrap() }
     }
 
     /// The configuration of a service that needs all there is, with `more` lines before its tables.
@@ -100,8 +113,8 @@ impl Moto {
         let mut command = demand(arguments, self.directory.path());
         command
             .env("AWS_ENDPOINT_URL", &self.endpoint)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test");
+            .env("AWS_ACCESS_KEY_ID", &self.key.0)
+            .env("AWS_SECRET_ACCESS_KEY", &self.key.1);
         command
     }
 }

@@ -104,7 +104,17 @@ async fn permissions_that_are_missing_are_named() {
     let (code, told, complaints) =
         ended(moto.demand(&["check", "--config", config.to_str().unwrap()])).await;
     assert_eq!(code, 1, "{told}");
-    assert!(told.contains("FAILED   credentials"), "{told}");
+    for (words, permission) in [
+        (&["job queues gpu", "AccessDenied"][..], "batch:DescribeJobQueues"),
+        (&["payload prefix", "AccessDenied"], "s3:PutObject"),
+        (&["queue of events", "AccessDenied"], "sqs:ReceiveMessage"),
+    ] {
+        let line = line(&told, words);
+        assert!(line.starts_with("FAILED   "), "{line}");
+        assert!(line.contains(" — allow the service's identity ") && line.contains(permission));
+    }
+    // moto does not check the signatures of EFS as AWS does, but refuses all the same.
+    assert!(line(&told, &["EFS catalogue"]).starts_with("FAILED   "), "{told}");
     assert!(!complaints.contains("panicked"), "{complaints}");
 }
 

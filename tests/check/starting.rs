@@ -22,6 +22,15 @@ async fn beyond_loopback_it_does_not_start_unless_told_to_take_anybody() {
 }
 
 #[tokio::test]
+async fn without_a_configuration_it_names_the_mode_that_needs_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, _, complaints) = ended(demand(&["serve"], directory.path())).await;
+    assert_eq!(code, 1);
+    assert!(complaints.contains("`env_base` is required"), "{complaints}");
+    assert!(complaints.contains("demand serve --local"), "{complaints}");
+}
+
+#[tokio::test]
 async fn settings_that_make_no_site_are_told() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = demand(&["serve"], directory.path());

@@ -32,21 +32,21 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    pub fn ok(what: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Ok, what: what.into(), what_to_do: None }
+    pub fn ok(what: impl AsRef<str>) -> Self {
+        Self { outcome: Outcome::Ok, what: line(what.as_ref()), what_to_do: None }
     }
 
-    pub fn warning(what: impl Into<String>, what_to_do: impl Into<String>) -> Self {
-        let what_to_do = Some(what_to_do.into());
-        Self { outcome: Outcome::Warning, what: what.into(), what_to_do }
+    pub fn warning(what: impl AsRef<str>, what_to_do: impl AsRef<str>) -> Self {
+        let what_to_do = Some(line(what_to_do.as_ref()));
+        Self { outcome: Outcome::Warning, what: line(what.as_ref()), what_to_do }
     }
 
-    pub fn missing(what: impl Into<String>, what_to_do: impl Into<String>) -> Self {
+    pub fn missing(what: impl AsRef<str>, what_to_do: impl AsRef<str>) -> Self {
         Self { outcome: Outcome::Failed, ..Self::warning(what, what_to_do) }
     }
 
     /// Something that went wrong, with its causes.
-    pub fn failed(what: &str, why: &(dyn Error + 'static), what_to_do: impl Into<String>) -> Self {
+    pub fn failed(what: &str, why: &(dyn Error + 'static), what_to_do: impl AsRef<str>) -> Self {
         Self::missing(format!("{what}: {}", chain(why)), what_to_do)
     }
 
@@ -75,6 +75,11 @@ impl Finding {
     }
 }
 
+/// AWS's words may have line breaks; a finding is told in one line.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// `ok|FAILED|warning  what — what to do`.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,11 +88,9 @@ impl fmt::Display for Finding {
             Outcome::Warning => "warning",
             Outcome::Failed => "FAILED",
         };
-        // AWS's words may have line breaks; a finding has none.
-        let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        write!(f, "{outcome:<7}  {}", line(&self.what))?;
+        write!(f, "{outcome:<7}  {}", self.what)?;
         match &self.what_to_do {
-            Some(what_to_do) => write!(f, " — {}", line(what_to_do)),
+            Some(what_to_do) => write!(f, " — {what_to_do}"),
             None => Ok(()),
         }
     }

@@ -50,7 +50,7 @@ fn locked_out(
     }
     let what = format!(
         "{what} acts as user {}:{}, for whom its root directory ({}:{}, mode {bits:04o}) is \
-         closed: the worker cannot write a demand's files and env file, nor the command read them",
+         closed: the worker cannot write there (on scratch: a demand's env file), nor the command read",
         user.uid, user.gid, made.owner_uid, made.owner_gid
     );
     let what_to_do = "give the directory to that user, unless it was there before the access point";
