@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_batch::types::JobStatus;
 use futures::future::join_all;
 
 use crate::exactly_once::all_completed_with_one_job_a_step;
@@ -67,4 +68,25 @@ async fn faults_of_every_kind_together_lose_and_repeat_nothing() {
     faults[17] = AnsweredLate(LATE);
     faults[31] = AnsweredLate(LATE);
     all_complete(30, faults).await;
+}
+
+#[tokio::test]
+async fn a_cancellation_ends_the_job_of_a_submission_that_is_not_answered_yet() {
+    for fault in [Fault::AnsweredLate(Duration::from_secs(3)), Fault::Dropped] {
+        let site = Site::with(&["--list-delay", "1"]);
+        let proxy = Proxy::start(&site.moto.endpoint, vec![fault]).await;
+        let environment = [("AWS_ENDPOINT_URL_BATCH", proxy.url.as_str())];
+        let service = Service::start_at(site, &environment).await;
+        let id = service.accepted(&demand("overtaken", "sleep 1000")).await;
+        while service.site.moto.jobs().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let answer = service.post(&format!("/demands/{id}/cancel")).send().await.unwrap();
+        assert!(answer.status().is_success());
+        let document = service.ended(&id).await;
+        assert_eq!(document["status"], "ABORTED", "{fault:?}: {document:#}");
+        for job in service.site.moto.jobs().await {
+            assert_eq!(job.status(), Some(&JobStatus::Failed), "{fault:?}: {job:#?}");
+        }
+    }
 }

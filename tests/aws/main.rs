@@ -28,6 +28,7 @@ mod moto;
 mod proxy;
 #[path = "../end_to_end/reading.rs"]
 mod reading;
+mod reasons;
 #[path = "../end_to_end/service.rs"]
 mod service;
 mod site;

@@ -18,7 +18,8 @@ from moto.batch.models import BatchBackend, Job, JobDefinition
 from moto.batch.responses import BatchResponse
 from moto.core.base_backend import BackendDict
 
-from jobs import Host, ProcessJob
+from host import Host
+from jobs import ProcessJob
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 PAYLOAD_LIMIT = 30 * 1024
@@ -29,6 +30,7 @@ class ProcessBatch(BatchBackend):
     """One account's Batch in one region."""
 
     host: Host
+    _jobs: dict[str, ProcessJob]  # type: ignore[assignment]
     list_delay: float = 0
     """Seconds before a new job is seen by ListJobs, which is only eventually consistent."""
 

@@ -8,18 +8,18 @@ moto's, completed with what moto leaves out.
 import json
 import os
 import pathlib
-import queue
 import signal
 import subprocess
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 from moto.batch.models import Job, datetime2int_milliseconds
 from moto.sqs.models import sqs_backends
+
+from host import Host
 
 ENDED = ("SUCCEEDED", "FAILED")
 NOT_STARTED = ("SUBMITTED", "PENDING", "RUNNABLE")
@@ -28,48 +28,6 @@ NOT_STARTABLE = "Task failed to start"
 
 # AWS takes a submission whose overrides are longer, and fails the job.
 OVERRIDES_LIMIT = 8192
-
-
-@dataclass
-class Host:
-    """What all jobs of a server run on."""
-
-    root: pathlib.Path
-    """Mounts must lie below it; the commands' HOME and first directory."""
-    slots: int = 4
-    """Commands at once; the other jobs wait as RUNNABLE."""
-    demand: str | None = None
-    """What a command's first word `demand` is replaced with, as an image would have it."""
-    endpoint: str = ""
-    """This server, as the commands' AWS clients reach it."""
-    stop_grace: float = 5
-    """Seconds from SIGTERM to SIGKILL."""
-    timeout_scale: float = 1
-    """Seconds that a second of `attemptDurationSeconds` takes."""
-    event_queue: str | None = None
-    """The SQS queue that is told of every change of a job, as a rule of EventBridge would."""
-    room: threading.Semaphore = field(init=False)
-    events: "queue.SimpleQueue[Callable[[], None]]" = field(default_factory=queue.SimpleQueue)
-
-    def __post_init__(self) -> None:
-        self.room = threading.Semaphore(self.slots)
-        threading.Thread(target=self._send_events, daemon=True).start()
-
-    def _send_events(self) -> None:
-        while True:
-            self.events.get()()
-
-    def environment(self) -> dict[str, str]:
-        """What a container finds beside the job's own variables."""
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.root),
-            "LANG": "C.UTF-8",
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
 
 
 class NotStartable(Exception):
@@ -83,7 +41,8 @@ class ProcessJob(Job):
     __module__ = Job.__module__
 
     # Set from here alone, not advanced by moto each time it is read.
-    status: str = "SUBMITTED"  # type: ignore[assignment]
+    status: str = "SUBMITTED"
+    all_jobs: dict[str, "ProcessJob"]  # type: ignore[assignment]
 
     def __init__(self, host: Host, request: dict[str, Any], **of_moto: Any):
         super().__init__(**of_moto)
@@ -320,15 +279,13 @@ class ProcessJob(Job):
             detail["retryStrategy"] = self.retry_strategy
             if self._propagate_tags is not None:
                 detail["propagateTags"] = self._propagate_tags
-            if not self.attempts and self.status == "FAILED":
-                detail.pop("startedAt", None)
             return detail
 
     def describe_short(self) -> dict[str, Any]:
         with self._lock:
             summary = super().describe_short()
             if not self.attempts and self.status == "FAILED":
-                summary.pop("startedAt", None)
+                del summary["startedAt"]
             return summary
 
     def _container_details(self) -> dict[str, Any]:

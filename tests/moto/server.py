@@ -16,11 +16,11 @@ import sys
 from typing import Any
 
 import boto3
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 
 import batch
-from jobs import Host
+from host import Host
 
 
 def main() -> None:
