@@ -70,7 +70,6 @@ fn every_key_the_example_comments_out_shows_its_default() {
     let defaults = Config::load(Mode::AwsBatch, None, REQUIRED, &[]).unwrap();
 
     // What has no default is shown with an example's value.
-    assert_eq!(example.store.retention.take(), Some(Duration::from_hours(90 * 24)));
     assert!(example.data_sync.job_queue.take().is_some());
     assert!(example.data_sync.job_role.take().is_some());
     assert!(example.data_sync.payload_prefix.take().is_some());
@@ -177,7 +176,6 @@ fn a_value_of_the_environment_is_read_as_the_type_its_key_has() {
         ("DEMAND_HTTP__CORS_ORIGINS", "https://lab.example.org, http://localhost:3000"),
         ("DEMAND_CONTEXT_MANAGER_CONFIGURATION", r#"{"isolate_inputs": false}"#),
         ("DEMAND_LIFECYCLE__LOST_GRACE", "1.5s"),
-        ("DEMAND_STORE__RETENTION", "30d"),
     ])
     .unwrap();
     assert_eq!(config.env_base, "0123");
@@ -192,21 +190,19 @@ fn a_value_of_the_environment_is_read_as_the_type_its_key_has() {
         json!({"isolate_inputs": false, "env_file_write_mode": "IF_REQUIRED"})
     );
     assert_eq!(config.lifecycle.lost_grace, Duration::from_millis(1500));
-    assert_eq!(config.store.retention, Some(Duration::from_hours(30 * 24)));
 }
 
 #[test]
 fn free_form_tables_of_the_file_keep_their_shape() {
-    let config = local(
+    let file = file(
         "[file_system_configurations]\n\
          selection_strategy = \"RANDOM\"\n\
          scratch = [{ file_system = \"fs-1\" }, { file_system = \"fs-2\" }]\n\
          [context_manager_configuration]\n\
          env_file_write_mode = \"NEVER\"\n\
          input_data_sync_configuration = { force = true }\n",
-        &[],
-    )
-    .unwrap();
+    );
+    let config = Config::load(Mode::AwsBatch, Some(&file.path), REQUIRED, &[]).unwrap();
     assert_eq!(
         config.file_system_configurations,
         json!({
@@ -270,6 +266,12 @@ fn local_mode_needs_nothing_and_keeps_its_database_in_its_data_directory() {
     assert_eq!(config.store.path, Path::new(".demand/demand.sqlite3"));
     let config = from_variables(&[("DEMAND_LOCAL__DATA_DIR", "/var/lib/demand")]).unwrap();
     assert_eq!(config.store.path, Path::new("/var/lib/demand/demand.sqlite3"));
+}
+
+#[test]
+fn what_local_mode_would_pass_over_is_refused_there() {
+    let fault = the_fault(local("[file_system_configurations]\ntmp = []\n", &[]));
+    assert!(fault.contains("has no use in local mode"), "{fault}");
 }
 
 #[test]
@@ -347,7 +349,7 @@ fn values_that_could_not_work_are_refused() {
         ("DEMAND_REGION", " "),
         ("DEMAND_DATA_SYNC__PAYLOAD_PREFIX", "bucket/prefix"),
         ("DEMAND_FILE_SYSTEM_CONFIGURATIONS", "[]"),
-        ("DEMAND_FILE_SYSTEM_CONFIGURATIONS__TMP", "[]"),
+        ("DEMAND_CONTEXT_MANAGER_CONFIGURATION__ISOLATE_INPUTS", "true"),
         ("DEMAND_LOCAL__SLOTS", "-1"),
         ("DEMAND_EFS__CACHE_TTL", "0s"),
         ("DEMAND_POLICY__IMAGES", "ghcr.io/[lab"),

@@ -144,7 +144,6 @@ impl Config {
                     "store.path",
                     if local { data_dir.join(database) } else { database.to_owned() },
                 ),
-                retention: reader.optional("store.retention"),
             },
             plan: Plan {
                 privileged: reader.or("plan.privileged", false),
@@ -225,6 +224,12 @@ impl Config {
             reader.refuse(
                 "allowed_hosts",
                 "must name the hosts the service is called by, since `listen` is not loopback",
+            );
+        }
+        if mode == Mode::Local && self.file_system_configurations != Object::default().0 {
+            reader.refuse(
+                "file_system_configurations",
+                "has no use in local mode, whose volumes are directories of `local.data_dir`",
             );
         }
         if mode == Mode::AwsBatch && !loopback && !self.auth.insecure_allow_anonymous {

@@ -11,8 +11,6 @@ use crate::plan::site::EnvFileWriter;
 pub struct Store {
     /// The SQLite file. `demand.sqlite3`; in local mode that file in `local.data_dir`.
     pub path: PathBuf,
-    /// How long demands that have ended are kept. For ever.
-    pub retention: Option<Duration>,
 }
 
 /// `[plan]`: where plans may differ from the reference's.

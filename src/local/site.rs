@@ -150,6 +150,13 @@ impl DataDir {
                 "mirror_outputs": config.plan.mirror_outputs,
                 "env_file_writer": config.plan.env_file_writer,
             },
+            "data_sync": {
+                "image": config.data_sync.image,
+                "job_queue": config.data_sync.job_queue,
+                "job_role": config.data_sync.job_role,
+                "memory": config.data_sync.memory,
+                "vcpus": config.data_sync.vcpus,
+            },
             "file_system_configurations": {
                 "scratch": scratch_configuration,
                 "shared": shared_configuration,
