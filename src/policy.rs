@@ -137,7 +137,7 @@ impl Policy {
                 code: Code::InvalidValue,
                 detail: format!(
                     "`{}` cannot be mounted: volumes are directories of this machine here, and \
-                     stay where they are; leave container_path out",
+                     stay where they are; leave file_system_configurations out",
                     mount.mount_point
                 ),
             })

@@ -50,7 +50,8 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
         }
         Err(failed) => {
             complain(&*failed);
-            Exit::Failed
+            let is_usage = failed.is::<ConfigErrors>() || failed.is::<NotForAws>();
+            if is_usage { Exit::Usage } else { Exit::Failed }
         }
     }
 }
@@ -106,7 +107,9 @@ fn configuration(arguments: &Arguments) -> Result<Config, ConfigErrors> {
         flags.push(flag("--allow-anonymous", key, "true".to_owned()));
     }
     if !arguments.cors_origin.is_empty() {
-        let origins = format!("[{}]", arguments.cors_origin.join(","));
+        let quoted: Vec<String> =
+            arguments.cors_origin.iter().map(|origin| format!("{origin:?}")).collect();
+        let origins = format!("[{}]", quoted.join(","));
         flags.push(flag("--cors-origin", "http.cors_origins", origins));
     }
     Config::load(arguments.mode(), arguments.config.as_deref(), std::env::vars_os(), &flags)

@@ -38,6 +38,11 @@ impl ExecutionId {
         Ok(Self(text.to_owned()))
     }
 
+    /// An id for a demand that has none, while its other faults are looked for.
+    pub(super) fn stand_in() -> Self {
+        Self("unknown".to_owned())
+    }
+
     /// The id.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -225,9 +225,9 @@ fn read<F: FnOnce() -> ExecutionId>(request: &Value, make_id: Option<F>) -> Resu
         section(&siblings, "context_manager_configuration", &mut found, ContextConfiguration::read)
             .unwrap_or_default();
     let places = Places::of(&siblings, &fields);
-    let Some(execution_id) = execution_id else { return Err(Faults::of(found)) };
     let demand = Demand {
-        execution_id,
+        // Where there is none there is a fault, and the demand leaves this function only as faults.
+        execution_id: execution_id.unwrap_or_else(ExecutionId::stand_in),
         execution_type,
         execution_image,
         parameters,

@@ -310,6 +310,9 @@ pub(super) async fn retry(
         .transpose()
         .map_err(|refused| Problem::new(Kind::BadRequest, format!("{refused}.")))?
         .map(|request| request.from_attempt);
+    if from_attempt == Some(0) {
+        return Err(Problem::new(Kind::BadRequest, "from_attempt counts from 1."));
+    }
     let runs = app.runs.clone();
     let record = finished(async move { runs.retry(&id, from_attempt, None).await }).await?;
     Ok((StatusCode::ACCEPTED, document(&app, &record)).into_response())

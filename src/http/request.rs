@@ -39,9 +39,10 @@ pub struct ExecutionParameters {
     /// The words of the command, joined by spaces and run by bash; they may name parameters as
     /// `${NAME}`.
     pub command: Vec<String>,
-    /// Parameters by name; each is an environment variable of the command. An input's or output's
-    /// value is `local @ s3://…`, an S3 path, or an object with `local` and `remote`. Values may
-    /// name other parameters as `${NAME}`.
+    /// Parameters by name; each is an environment variable of the command. An input's value is an
+    /// S3 path, or `s3://… @ local`; an output's is `local @ s3://…`, or a local path below
+    /// `output_s3_prefix`; either may be an object with `local` and `remote`. Values may name other
+    /// parameters as `${NAME}`.
     pub params: Option<IndexMap<String, Value>>,
     /// The parameters that are brought from S3 before the command runs.
     pub inputs: Option<Vec<String>>,

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
@@ -64,11 +65,14 @@ async fn is_there(
     target: &Path,
 ) -> Result<bool, SyncError> {
     let Ok(metadata) = fs::symlink_metadata(target) else { return Ok(false) };
-    let not_older = metadata.modified().is_ok_and(|modified| modified >= object.modified);
-    if !metadata.is_file() || metadata.len() != object.size || !not_older {
+    let Ok(modified) = metadata.modified() else { return Ok(false) };
+    if !metadata.is_file() || metadata.len() != object.size || modified < object.modified {
         return Ok(false);
     }
-    if rules.size_only {
+    // S3 tells whole seconds: an object written in the same one may be newer than the file, and
+    // only its bytes tell.
+    let same_second = modified < object.modified + Duration::from_secs(1);
+    if rules.size_only && !same_second {
         return Ok(true);
     }
     let fingerprint = {
@@ -83,7 +87,7 @@ async fn is_there(
     match fingerprint {
         Some(fingerprint) => fingerprint.matches(target.to_owned()).await,
         // S3 has nothing to compare; size and time are what any tool goes by then.
-        None => Ok(true),
+        None => Ok(!same_second),
     }
 }
 

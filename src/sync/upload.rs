@@ -53,24 +53,28 @@ async fn is_there(
     file: &Metadata,
     target: &S3Path,
 ) -> Result<bool, SyncError> {
-    let fingerprint = {
+    let (fingerprint, same_second) = {
         let _permit = wire.permit().await;
         let Some(head) = integrity::head(&wire.client().await, target).await? else {
             return Ok(false);
         };
         let same_size = head.content_length().and_then(|size| u64::try_from(size).ok());
         let modified = file.modified().map_err(SyncError::file("look at", source))?;
-        if same_size != Some(file.len()) || time(head.last_modified()) < to_second(modified) {
+        let uploaded = time(head.last_modified());
+        if same_size != Some(file.len()) || uploaded < to_second(modified) {
             return Ok(false);
         }
-        if rules.size_only {
+        // S3 tells whole seconds: what was written in the same one may be older than the file, and
+        // only its bytes tell.
+        let same_second = uploaded == to_second(modified);
+        if rules.size_only && !same_second {
             return Ok(true);
         }
-        integrity::of_head(&wire.client().await, target, &head).await?
+        (integrity::of_head(&wire.client().await, target, &head).await?, same_second)
     };
     match fingerprint {
         Some(fingerprint) => fingerprint.matches(source.to_owned()).await,
-        None => Ok(true),
+        None => Ok(!same_second),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::service::{Service, demand};
 
@@ -36,4 +37,33 @@ async fn local_mode_is_refused_any_address_but_loopback() {
         .unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8(output.stderr).unwrap().contains("loopback"));
+}
+
+#[tokio::test]
+async fn pages_of_an_origin_that_was_named_may_call_the_service() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_demand"))
+        .args(["serve", "--local", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(directory.path())
+        .args([
+            "--cors-origin",
+            "http://localhost:3000",
+            "--cors-origin",
+            "https://lab.example.org",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let first = lines.next_line().await.unwrap().unwrap();
+    let url = first.strip_prefix("listening on ").unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    for (origin, allowed) in [("https://lab.example.org", true), ("https://evil.example", false)] {
+        let answer = client.get(format!("{url}/demands")).header("origin", origin);
+        let answer = answer.send().await.unwrap();
+        let header = answer.headers().get("access-control-allow-origin");
+        assert_eq!(header.is_some_and(|header| header == origin), allowed, "{origin}");
+    }
 }

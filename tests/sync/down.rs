@@ -43,6 +43,17 @@ async fn a_large_object_arrives_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_replaced_within_the_second_of_its_download_is_brought_again() {
+    let lab = Lab::open().await;
+    let destination = lab.text("f");
+    for text in ["first", "other", "third"] {
+        lab.put("f/a", text);
+        lab.sync("s3://data/f/", &destination, json!({"size_only": true})).await.ok();
+        assert_eq!(fs::read_to_string(lab.path("f/a")).unwrap(), text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_there_is_skipped_and_what_differs_is_replaced() {
     let lab = Lab::open().await;
     lab.put("f/a", "aaaa");
@@ -54,7 +65,13 @@ async fn what_is_there_is_skipped_and_what_differs_is_replaced() {
     assert_eq!((&again["files_transferred"], &again["files_skipped"]), (&json!(0), &json!(2)));
 
     // Same size, newer, other bytes: only the checksum can tell.
-    fs::write(lab.path("f/a"), "AAAA").unwrap();
+    for file in ["f/a", "f/b"] {
+        if file == "f/a" {
+            fs::write(lab.path(file), "AAAA").unwrap();
+        }
+        let later = SystemTime::now() + Duration::from_secs(5);
+        fs::File::options().write(true).open(lab.path(file)).unwrap().set_modified(later).unwrap();
+    }
     let lazy = lab.sync("s3://data/f/", &destination, json!({"size_only": true})).await.ok();
     assert_eq!(lazy["files_skipped"], 2);
     let careful = lab.sync("s3://data/f/", &destination, json!({})).await.ok();

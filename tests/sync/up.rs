@@ -8,6 +8,16 @@ use serde_json::json;
 use crate::lab::{Lab, bytes, names, tree};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_written_within_the_second_of_the_upload_before_is_uploaded() {
+    let lab = Lab::open().await;
+    for text in ["first", "other", "third"] {
+        lab.write("k", text);
+        lab.sync(&lab.text("k"), "s3://data/k", json!({"size_only": true})).await.ok();
+        assert_eq!(std::fs::read_to_string(lab.object("k")).unwrap(), text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_and_a_large_file_are_uploaded() {
     let lab = Lab::open().await;
     for index in 0..40 {

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use s3s::crypto::{Checksum as _, Crc64Nvme};
 use s3s::dto::{Checksum, ETag, Timestamp};
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3Result, s3_error};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
@@ -90,6 +90,12 @@ impl Store {
     pub fn bucket(&self, bucket: &str) -> S3Result<PathBuf> {
         let path = self.root.join(bucket);
         if path.is_dir() { Ok(path) } else { Err(s3_error!(NoSuchBucket)) }
+    }
+
+    /// Makes a bucket that is written to where it is not there: nobody has to set up a laptop
+    /// before the first output.
+    pub fn make_bucket(&self, bucket: &str) -> S3Result<()> {
+        std::fs::create_dir_all(self.root.join(bucket)).map_err(S3Error::internal_error)
     }
 
     /// Where an object of this key lies, whether it exists or not; `x/` is the directory `x`.

@@ -246,6 +246,7 @@ impl S3 for Buckets {
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let input = req.input;
         let (bucket, key) = (input.bucket, input.key);
+        self.store.make_bucket(&bucket)?;
         self.store.locate(&bucket, &key)?;
         let digests = digests!(input, req.trailing_headers);
         if key.ends_with('/') && input.content_length.unwrap_or(0) == 0 {
@@ -283,6 +284,7 @@ impl S3 for Buckets {
     ) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = req.input;
         let (source_bucket, source_key) = copy_source(input.copy_source)?;
+        self.store.make_bucket(&input.bucket)?;
         let source = self.find(source_bucket, source_key).await?;
         must_match(input.copy_source_if_match.as_ref(), &source)?;
         let (bucket, key) = (input.bucket, input.key);
@@ -351,6 +353,7 @@ impl S3 for Buckets {
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         let CreateMultipartUploadInput { bucket, key, .. } = req.input;
+        self.store.make_bucket(&bucket)?;
         let upload_id = Upload::create(&self.store, &bucket, &key)?;
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(bucket),
