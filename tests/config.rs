@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use demand_context_manager::config::{Config, ConfigError, ConfigErrors, Flag, LogFormat, Mode};
-use demand_context_manager::plan::site::EnvFileWriter;
+use demand_context_manager::plan::site::{EnvFileWriter, StepTimeouts};
 use serde_json::json;
 
 const EXAMPLE: &str = include_str!("../deploy/demand.toml");
@@ -70,6 +70,8 @@ fn every_key_the_example_comments_out_shows_its_default() {
     let defaults = Config::load(Mode::AwsBatch, None, REQUIRED, &[]).unwrap();
 
     // What has no default is shown with an example's value.
+    assert_eq!(example.timeouts.execute, Some(24 * 3600));
+    example.timeouts = StepTimeouts::default();
     assert!(example.data_sync.job_queue.take().is_some());
     assert!(example.data_sync.job_role.take().is_some());
     assert!(example.data_sync.payload_prefix.take().is_some());
@@ -351,6 +353,8 @@ fn values_that_could_not_work_are_refused() {
         ("DEMAND_FILE_SYSTEM_CONFIGURATIONS", "[]"),
         ("DEMAND_CONTEXT_MANAGER_CONFIGURATION__ISOLATE_INPUTS", "true"),
         ("DEMAND_LOCAL__SLOTS", "-1"),
+        ("DEMAND_TIMEOUTS__EXECUTE", "1.5s"),
+        ("DEMAND_TIMEOUTS__EXECUTE", "0s"),
         ("DEMAND_EFS__CACHE_TTL", "0s"),
         ("DEMAND_POLICY__IMAGES", "ghcr.io/[lab"),
         ("DEMAND_POLICY__INPUT_PREFIXES", "lab-data/*"),

@@ -107,10 +107,7 @@ fn configuration(arguments: &Arguments) -> Result<Config, ConfigErrors> {
         flags.push(flag("--allow-anonymous", key, "true".to_owned()));
     }
     if !arguments.cors_origin.is_empty() {
-        let quoted: Vec<String> =
-            arguments.cors_origin.iter().map(|origin| format!("{origin:?}")).collect();
-        let origins = format!("[{}]", quoted.join(","));
-        flags.push(flag("--cors-origin", "http.cors_origins", origins));
+        flags.push(flag("--cors-origin", "http.cors_origins", arguments.cors_origin.join(",")));
     }
     Config::load(arguments.mode(), arguments.config.as_deref(), std::env::vars_os(), &flags)
 }

@@ -19,14 +19,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::plan::site::EnvFileWriter;
+use crate::plan::site::{EnvFileWriter, StepTimeouts};
 use crate::policy::Rules;
 pub use error::{ConfigError, ConfigErrors};
 pub use layers::Flag;
 use layers::Layers;
 use reader::Reader;
 pub use sections::{Auth, Aws, Batch, DataSync, Efs, Http, Lifecycle, Local, Log, Plan, Store};
-use settings::{Bytes, HttpUrl, LogFilter, NameGlobs, Object, Origins, PathGlobs, S3Globs, S3Uri};
+use settings::{
+    Bytes, HttpUrl, LogFilter, NameGlobs, Object, Origins, PathGlobs, S3Globs, S3Uri, Seconds,
+};
 pub use settings::{DurationError, LogFormat, parse_duration};
 
 /// The longest time `GET /demands/{execution_id}?wait=` holds an answer.
@@ -65,6 +67,9 @@ pub struct Config {
     pub context_manager_configuration: Value,
     /// `[lifecycle]`
     pub lifecycle: Lifecycle,
+    /// `[timeouts]`: how long one try of each step may run; for ever without. In whole seconds, on
+    /// AWS 60 at least.
+    pub timeouts: StepTimeouts,
     /// `[data_sync]`
     pub data_sync: DataSync,
     /// `[aws]`
@@ -170,6 +175,12 @@ impl Config {
                 observe_max: reader.or("lifecycle.observe_max", seconds(60)),
                 shutdown_grace: reader.or("lifecycle.shutdown_grace", seconds(30)),
             },
+            timeouts: StepTimeouts {
+                stage_in: reader.optional("timeouts.stage_in").map(Seconds::get),
+                execute: reader.optional("timeouts.execute").map(Seconds::get),
+                wrap_up: reader.optional("timeouts.wrap_up").map(Seconds::get),
+                clean_up: reader.optional("timeouts.clean_up").map(Seconds::get),
+            },
             data_sync: DataSync {
                 image: if local {
                     reader.or("data_sync.image", "demand".to_owned())
@@ -239,6 +250,17 @@ impl Config {
                  `auth.insecure_allow_anonymous` (--allow-anonymous) if something before the \
                  service does, or listen on loopback",
             );
+        }
+        let StepTimeouts { stage_in, execute, wrap_up, clean_up } = self.timeouts;
+        for (key, seconds) in [
+            ("timeouts.stage_in", stage_in),
+            ("timeouts.execute", execute),
+            ("timeouts.wrap_up", wrap_up),
+            ("timeouts.clean_up", clean_up),
+        ] {
+            if mode == Mode::AwsBatch && seconds.is_some_and(|seconds| seconds < 60) {
+                reader.refuse(key, "must be 60s at least, which is the least AWS Batch takes");
+            }
         }
         if self.efs.cache_ttl.is_zero() {
             reader.refuse("efs.cache_ttl", "must be more than 0s");

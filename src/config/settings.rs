@@ -203,6 +203,25 @@ impl Setting for Duration {
     }
 }
 
+/// A duration that a job may take: whole seconds, at least one.
+pub(super) struct Seconds(u32);
+
+impl Seconds {
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Setting for Seconds {
+    const EXPECTS: &'static str = "a duration of whole seconds such as \"24h\" or \"90s\"";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        let duration = Duration::read(value)?;
+        let seconds = u32::try_from(duration.as_secs()).ok().filter(|seconds| *seconds > 0);
+        seconds.filter(|_| duration.subsec_nanos() == 0).map(Self).ok_or(None)
+    }
+}
+
 impl Setting for Vec<String> {
     const EXPECTS: &'static str = "a list of texts (in a variable: separated by commas)";
 

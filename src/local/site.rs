@@ -157,6 +157,7 @@ impl DataDir {
                 "memory": config.data_sync.memory,
                 "vcpus": config.data_sync.vcpus,
             },
+            "timeouts": config.timeouts,
             "file_system_configurations": {
                 "scratch": scratch_configuration,
                 "shared": shared_configuration,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::catalog::Catalog;
+use super::submission::{Step, Timeout};
 use crate::demand::{
     configuration::{ContextConfiguration, FileSystemConfigurations},
     fault::{Faults, Pointer},
@@ -30,6 +31,8 @@ pub struct Site {
     pub policy: PlanPolicy,
     /// The jobs that move data.
     pub data_sync: DataSyncJobs,
+    /// How long each step's command may run.
+    pub timeouts: StepTimeouts,
     /// Under a demand's `file_system_configurations`.
     pub file_systems: FileSystemConfigurations,
     /// Under a demand's `context_manager_configuration`.
@@ -117,6 +120,36 @@ impl Default for DataSyncJobs {
     }
 }
 
+/// How long one try of each step's command may run, in seconds; for ever where absent. AWS Batch
+/// takes 60 at least (`AttemptDurationSeconds`,
+/// <https://docs.aws.amazon.com/batch/latest/APIReference/API_JobTimeout.html>). They are sent with
+/// each submission, so that they make no definitions of their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StepTimeouts {
+    /// Bringing the inputs.
+    pub stage_in: Option<u32>,
+    /// The user's command.
+    pub execute: Option<u32>,
+    /// Taking the outputs away.
+    pub wrap_up: Option<u32>,
+    /// Removing the working directory.
+    pub clean_up: Option<u32>,
+}
+
+impl StepTimeouts {
+    /// The step's, as a job takes it.
+    pub(super) fn of(self, step: Step) -> Option<Timeout> {
+        let seconds = match step {
+            Step::StageIn => self.stage_in,
+            Step::Execute => self.execute,
+            Step::WrapUp => self.wrap_up,
+            Step::CleanUp => self.clean_up,
+        };
+        seconds.map(|attempt_duration_seconds| Timeout { attempt_duration_seconds })
+    }
+}
+
 /// Why a site cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
@@ -139,6 +172,8 @@ struct SiteFile {
     #[serde(default)]
     data_sync: DataSyncJobs,
     #[serde(default)]
+    timeouts: StepTimeouts,
+    #[serde(default)]
     file_system_configurations: Option<Value>,
     #[serde(default)]
     context_manager_configuration: Option<Value>,
@@ -158,6 +193,7 @@ impl TryFrom<SiteFile> for Site {
             catalog: Arc::new(file.catalog),
             policy: file.plan,
             data_sync: file.data_sync,
+            timeouts: file.timeouts,
             file_systems: configurations.file_systems,
             configuration: configurations.context,
         })

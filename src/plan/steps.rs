@@ -126,7 +126,7 @@ impl<'a> Planner<'a> {
             depends_on: Vec::new(),
             container_overrides,
             retry_strategy: retry_strategy(),
-            timeout: None,
+            timeout: self.site.timeouts.of(step),
             tags: self.tags.clone(),
             propagate_tags: true,
         }

@@ -62,6 +62,7 @@ pub fn site(config: &Config, catalog: Arc<Catalog>) -> Result<Site, SiteError> {
             memory: jobs.memory,
             vcpus: jobs.vcpus,
         },
+        timeouts: config.timeouts,
         file_systems: configurations.file_systems,
         configuration: configurations.context,
     })

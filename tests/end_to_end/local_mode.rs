@@ -67,3 +67,14 @@ async fn pages_of_an_origin_that_was_named_may_call_the_service() {
         assert_eq!(header.is_some_and(|header| header == origin), allowed, "{origin}");
     }
 }
+
+#[tokio::test]
+async fn a_command_that_runs_longer_than_it_may_is_ended_and_not_tried_again() {
+    let service = Service::start_with(&[("DEMAND_TIMEOUTS__EXECUTE", "1s")]).await;
+    let id = service.accepted(&demand("endless", "sleep 1000")).await;
+    let document = service.ended(&id).await;
+    assert_eq!(document["status"], "FAILED");
+    assert_eq!(document["reason"]["code"], "TIMED_OUT", "{document:#}");
+    let tries = document["steps"][0]["tries"].as_array().unwrap().len();
+    assert_eq!((document["steps"][0]["step"].as_str(), tries), (Some("execute"), 1));
+}

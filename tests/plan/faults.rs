@@ -34,6 +34,7 @@ fn every_fault_is_told_at_once() {
             "/execution_id invalid_execution_id",
             "/execution_metadata/notify_on/NEVER unknown_value",
             "/execution_metadata/tags/n wrong_type",
+            "/execution_parameters/command no_command",
             "/execution_parameters/params/1a invalid_parameter_name",
             "/execution_parameters/params/A.B name_collision",
             "/execution_parameters/params/PATH forbidden_parameter_name",
@@ -288,7 +289,13 @@ fn requests_that_are_no_objects_are_faults() {
     }
     assert_eq!(
         faults(&json!({})),
-        ["/execution_id missing", "/execution_image missing", "/execution_type missing"]
+        [
+            "/execution_id missing",
+            "/execution_image missing",
+            "/execution_parameters/command no_command",
+            "/execution_platform no_platform",
+            "/execution_type missing",
+        ]
     );
 }
 

@@ -146,6 +146,23 @@ fn tags_reach_jobs_as_aws_takes_them() {
 }
 
 #[test]
+fn timeouts_are_sent_with_submissions_and_make_no_definitions_of_their_own() {
+    let timeouts = json!({"timeouts": {"stage_in": 60, "execute": 3600}});
+    let request = demand_with(json!({}));
+    let (timed, free) = (plan_on(&request, &site_with(timeouts)).unwrap(), plan(&request).unwrap());
+    for (timed, free) in timed.submission.steps.iter().zip(&free.submission.steps) {
+        let seconds = timed.submit_job.timeout.map(|timeout| timeout.attempt_duration_seconds);
+        let expected = match timed.step {
+            Step::StageIn => Some(60),
+            Step::Execute => Some(3600),
+            Step::WrapUp | Step::CleanUp => None,
+        };
+        assert_eq!(seconds, expected);
+        assert_eq!(timed.job_definition, free.job_definition);
+    }
+}
+
+#[test]
 fn workers_run_where_and_as_the_site_says() {
     let site = site_with(json!({"data_sync": {
         "image": "registry/demand:1", "job_queue": "movers", "job_role": "role", "memory": 4096,
