@@ -64,8 +64,9 @@ pub(super) fn requirements(amounts: &[(&str, u64)]) -> Vec<ResourceRequirement> 
 /// at most 50, keys of 1 to 128 and values of up to 256 characters, letters, digits, spaces and
 /// `+ - = . _ : / @`; `aws:` is AWS's own prefix. What does not fit is replaced, cut or left out.
 pub(super) fn tags(wanted: &IndexMap<String, String>) -> IndexMap<String, String> {
-    /// One is kept for [`CONTENT_HASH_TAG`].
-    const MOST: usize = 49;
+    /// Job and definition together may have 50, or Batch fails the job whose tags are propagated;
+    /// the definition has two of its own, [`CONTENT_HASH_TAG`] and `USER`.
+    const MOST: usize = 48;
     let mut tags = IndexMap::new();
     for (key, value) in wanted {
         let mut key = tag_text(key, 128);

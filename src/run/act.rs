@@ -38,8 +38,6 @@ pub(super) enum ActError {
     Store(#[from] StoreError),
     #[error("the plan of demand {execution_id} has no step {step}")]
     NoStep { execution_id: String, step: &'static str },
-    #[error("the definition of {step} cannot be had")]
-    Define { step: &'static str, source: SubmitError },
 }
 
 /// Acts for one demand at a time; cheap to clone.
@@ -122,16 +120,9 @@ impl Actor {
         };
         let Submission::Intended { at, .. } = run.submission else { return Ok(()) };
         let planned = self.planned(id, step).await?;
-        let definition = match self.engine.define(&planned.job_definition).await {
-            Ok(definition) => definition,
-            // Without a definition there is no job on it either.
-            Err(SubmitError::Permanent(detail)) => {
-                warn!(execution.id = %id, step = step.as_str(), %detail, "rejected");
-                self.transitions.apply_one(id, Event::Rejected { step, detail }).await?;
-                return Ok(());
-            }
-            Err(source) => return Err(ActError::Define { step: step.as_str(), source }),
-        };
+        // By name, not revision: the job was submitted on the revision of that time, and another
+        // may have been registered since.
+        let definition = planned.job_definition.register.job_definition_name.as_str();
         let oldest = at.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN);
         let mut found: Vec<Job> = self
             .engine
@@ -140,7 +131,7 @@ impl Actor {
             .into_iter()
             .filter(|job| {
                 job.job_name == run.job_name
-                    && job.job_definition == definition
+                    && definition_name(&job.job_definition) == definition
                     && job.created_at >= oldest
             })
             .collect();
@@ -200,6 +191,12 @@ impl Actor {
     }
 }
 
+/// The name in `name:revision`, or in the ARN that ends so.
+fn definition_name(job_definition: &str) -> &str {
+    let named = job_definition.rsplit('/').next().unwrap_or(job_definition);
+    named.rsplit_once(':').map_or(named, |(name, _)| name)
+}
+
 /// The call that submits the step's job in the current attempt, but for its definition's revision.
 fn submission(record: &Record, step: Step, planned: SubmitJob) -> Option<SubmitJob> {
     let run = record.state.steps.iter().rfind(|run| run.step == step)?;
@@ -238,10 +235,9 @@ fn later(by: Duration) -> Timestamp {
 
 /// Reports what made acting fail; the demand is tried again.
 pub(super) fn report_failure(execution_id: &str, failed: &ActError) {
-    match failed {
-        ActError::Engine(_) | ActError::Define { .. } => {
-            warn!(execution.id = %execution_id, error = %chain(failed), "the engine failed");
-        }
-        _ => error!(execution.id = %execution_id, error = %chain(failed), "acting failed"),
+    if let ActError::Engine(_) = failed {
+        warn!(execution.id = %execution_id, error = %chain(failed), "the engine failed");
+    } else {
+        error!(execution.id = %execution_id, error = %chain(failed), "acting failed");
     }
 }

@@ -37,6 +37,9 @@ async fn a_failed_submission_is_classed_by_what_may_have_happened() {
         Fault::Answer(400, r#"{"__type": "ClientException", "message": "Too Many Requests"}"#),
         Fault::Answer(500, r#"{"__type": "ServerException", "message": "Too Many Requests"}"#),
         Fault::Answer(503, r#"{"__type": "RequestLimitExceeded", "message": "slower"}"#),
+        // The operator's to mend; no demand is refused for it.
+        Fault::Answer(403, r#"{"__type": "AccessDeniedException", "message": "not allowed"}"#),
+        Fault::Answer(403, r#"{"__type": "InvalidSignatureException", "message": "too late"}"#),
     ];
     for fault in throttled {
         let failed = fails_with(fault).await;
@@ -44,7 +47,7 @@ async fn a_failed_submission_is_classed_by_what_may_have_happened() {
     }
     let refused = [
         Fault::Answer(400, r#"{"__type": "ClientException", "message": "no such queue"}"#),
-        Fault::Answer(403, r#"{"__type": "AccessDeniedException", "message": "not allowed"}"#),
+        Fault::Answer(400, r#"{"__type": "ClientException", "message": "no such image"}"#),
     ];
     for fault in refused {
         let failed = fails_with(fault).await;

@@ -42,7 +42,12 @@ fn one_job_a_step(endpoint: &Endpoint) {
     let twice: Vec<_> = names.iter().filter(|(_, count)| **count != 1).collect();
     assert!(twice.is_empty(), "submitted more than once: {twice:?}");
     assert_eq!(names.len(), 3 * DEMANDS, "none is missing");
-    // Every demand has contents of its own but for the workers', which are all of one.
+}
+
+/// Every demand has contents of its own but for the workers', which are all of one. A service that
+/// dies while it registers one may register it again, since the call has no token; it does no harm.
+fn one_revision_a_content(endpoint: &Endpoint) {
+    let inside = endpoint.inside();
     let revisions: HashSet<&str> =
         inside.definitions.iter().map(|it| it["jobDefinitionArn"].as_str().unwrap()).collect();
     assert_eq!(revisions.len(), inside.definitions.len());
@@ -65,6 +70,7 @@ async fn faulty_submissions_neither_lose_nor_double_a_job() {
         assert_eq!(ended.state.status(), Status::Completed, "{:?}", ended.state.reason);
     }
     one_job_a_step(&endpoint);
+    one_revision_a_content(&endpoint);
     service.stop().await;
 }
 

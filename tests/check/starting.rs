@@ -16,7 +16,7 @@ async fn beyond_loopback_it_does_not_start_unless_told_to_take_anybody() {
         .env("DEMAND_DATA_SYNC__IMAGE", "demand:1")
         .env("DEMAND_ALLOWED_HOSTS", "demand.example.org");
     let (code, _, complaints) = ended(command).await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(complaints.contains("--listen: `listen` is not a loopback address"), "{complaints}");
     assert!(complaints.contains("--allow-anonymous"), "{complaints}");
 }
@@ -25,7 +25,7 @@ async fn beyond_loopback_it_does_not_start_unless_told_to_take_anybody() {
 async fn without_a_configuration_it_names_the_mode_that_needs_none() {
     let directory = tempfile::tempdir().unwrap();
     let (code, _, complaints) = ended(demand(&["serve"], directory.path())).await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(complaints.contains("`env_base` is required"), "{complaints}");
     assert!(complaints.contains("demand serve --local"), "{complaints}");
 }

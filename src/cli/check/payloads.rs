@@ -13,7 +13,7 @@ const PROBE: &str = ".demand-check";
 pub(super) async fn check(config: &Config, sdk: &SdkConfig) -> Vec<Finding> {
     let Some(prefix) = &config.data_sync.payload_prefix else {
         return vec![Finding::warning(
-            "data_sync.payload_prefix is not set: demands with hundreds of inputs are refused",
+            "data_sync.payload_prefix is not set: demands with more than about fifteen inputs are refused",
             "set it to an S3 prefix that the service can write and workers can read",
         )];
     };

@@ -31,13 +31,22 @@ const THROTTLES: [&str; 4] = ["throttl", "toomanyrequests", "requestlimitexceede
 const THROTTLING_WORDS: [&str; 3] =
     ["too many requests", "rate exceeded", "request limit exceeded"];
 
-/// Codes that tell of credentials which will be renewed, or of a clock that will be set.
-const PASSING: [&str; 5] = [
+/// Codes that tell of credentials which will be renewed, of a clock or a key that will be set
+/// right, or of a permission that will be given: the operator's to mend, and no demand's fault.
+const PASSING: [&str; 13] = [
+    "AccessDenied",
+    "AccessDeniedException",
     "ExpiredToken",
     "ExpiredTokenException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
     "RequestExpired",
     "RequestTimeTooSkewed",
     "RequestTimeout",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
 ];
 
 /// Classes a failure.
