@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::exit::Exit;
 use super::failure::complain;
 use super::terminal::Terminal;
-use crate::engine::local::TASK_VARIABLE;
 use crate::plan::data_sync::{DataSyncRequest, FilterConfig, Patterns, RemoteToLocalConfig};
 use crate::plan::submission::Task;
+use crate::plan::worker::TASK_VARIABLE;
 use crate::sync::{self, Report, Worker};
 
 #[derive(Debug, clap::Args)]

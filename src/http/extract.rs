@@ -26,13 +26,10 @@ impl FromRequest<App> for JsonBody {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Problem::new(
-                Kind::UnsupportedMediaType,
-                "Send the body as application/json, with that Content-Type.",
-            ));
+            return Err(not_json());
         }
         let body = read(request.into_body(), app.body_limit).await?;
-        json::read(&body).map(Self).map_err(|fault| Problem::invalid_json(&fault))
+        parse(&body).map(Self)
     }
 }
 
@@ -49,15 +46,10 @@ impl FromRequest<App> for OptionalJsonBody {
         if body.is_empty() {
             return Ok(Self(None));
         }
-        if is_json {
-            return json::read(&body)
-                .map(|body| Self(Some(body)))
-                .map_err(|fault| Problem::invalid_json(&fault));
+        if !is_json {
+            return Err(not_json());
         }
-        Err(Problem::new(
-            Kind::UnsupportedMediaType,
-            "Send the body as application/json, with that Content-Type.",
-        ))
+        parse(&body).map(|body| Self(Some(body)))
     }
 }
 
@@ -67,6 +59,17 @@ fn is_json(headers: &HeaderMap) -> bool {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn not_json() -> Problem {
+    Problem::new(
+        Kind::UnsupportedMediaType,
+        "Send the body as application/json, with that Content-Type.",
+    )
+}
+
+fn parse(body: &[u8]) -> Result<Value, Problem> {
+    json::read(body).map_err(|fault| Problem::invalid_json(&fault))
 }
 
 /// The whole body, of `limit` bytes at most. What is beyond is read to its end, up to

@@ -17,7 +17,8 @@ use super::{
 /// The worker's command; it finds its task in [`TASK_VARIABLE`].
 pub const COMMAND: [&str; 3] = ["demand", "sync", "--task"];
 
-/// The variable that holds the worker's task, as compact JSON.
+/// The variable that holds the worker's task, as compact JSON; an engine puts the place of it there
+/// instead (a file's absolute path, an S3 path) where it is too large for a job's environment.
 pub const TASK_VARIABLE: &str = "DEMAND_TASK";
 
 /// The definition of a worker: the demand's volumes at the same paths, the shared one writable.

@@ -84,10 +84,6 @@ use super::{Engine, EngineError, LogsError, SubmitError};
 use crate::plan::submission::{JobDefinition, SubmitJob};
 use crate::telemetry::chain;
 
-/// The variable that brings the worker its task as JSON, or, where it is too large for one, the
-/// absolute path of a file with it.
-pub const TASK_VARIABLE: &str = "DEMAND_TASK";
-
 /// What the engine is told about this machine.
 #[derive(Clone)]
 pub struct LocalSettings {

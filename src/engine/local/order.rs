@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
+use super::LocalSettings;
 use super::durable::{self, RecordError};
 use super::record::{Order, Submission, TryDir};
-use super::{LocalSettings, TASK_VARIABLE};
 use crate::plan::submission::ResourceRequirement;
+use crate::plan::worker::TASK_VARIABLE;
 
 /// The most bytes one string of a program's environment may have on Linux, its end included
 /// (`MAX_ARG_STRLEN`, <https://man7.org/linux/man-pages/man2/execve.2.html>).
