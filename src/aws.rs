@@ -9,6 +9,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
@@ -124,7 +125,10 @@ pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     let endpoint = std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
     let endpoint = endpoint.or_else(|| config.endpoint_url().map(str::to_owned));
     let custom = endpoint.is_some() || has_own_endpoint();
-    let mut builder = aws_sdk_s3::config::Builder::from(config).force_path_style(custom);
+    let mut builder = aws_sdk_s3::config::Builder::from(config)
+        .force_path_style(custom)
+        // Whole objects are asked for with their checksums; parts of them have none of their own.
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     if let Some(http) = config.http_client()
         && endpoint.is_some_and(|endpoint| is_on_this_machine(&endpoint))
     {

@@ -1,15 +1,16 @@
 //! `demand sync`: the worker of a step's job, and transfers by hand.
 
 use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::exit::Exit;
 use super::failure::complain;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, printable};
 use crate::plan::data_sync::{DataSyncRequest, FilterConfig, Patterns, RemoteToLocalConfig};
 use crate::plan::submission::Task;
 use crate::plan::worker::TASK_VARIABLE;
-use crate::sync::{self, Report, Worker};
+use crate::sync::{self, Intent, Report, Tell, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -37,6 +38,9 @@ pub(super) struct Arguments {
     /// Skip what has the same size and is not older, without comparing bytes
     #[arg(long, requires = "destination")]
     size_only: bool,
+    /// Change nothing: print what would be transferred and deleted, one a line
+    #[arg(long, conflicts_with = "task")]
+    dry_run: bool,
     /// Files under way at once
     #[arg(long, default_value_t = 25, requires = "destination")]
     max_concurrency: u32,
@@ -58,7 +62,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
             Ok(task) => {
                 let worker = Worker::new(task.mounts.clone(), lock_timeout);
                 let _shown = sync::show(worker.progress());
-                finish(&Box::pin(worker.run(&task)).await, false)
+                carry_out(async move { worker.run(&task).await }, false).await
             }
             Err(error) => unusable(&error),
         };
@@ -72,8 +76,10 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
             Err(error) => return unusable(&error),
         }
     };
+    let worker = if arguments.dry_run { Worker::dry(Vec::new(), tell()) } else { worker };
     let _shown = sync::show(worker.progress());
-    finish(&Box::pin(worker.run_requests(&batch.requests)).await, batch.allow_partial_failure)
+    let sync::Batch { requests, allow_partial_failure } = batch;
+    carry_out(async move { worker.run_requests(&requests).await }, allow_partial_failure).await
 }
 
 /// `--task` without a task.
@@ -107,6 +113,31 @@ impl Arguments {
             temporary_request_payload_path: None,
         })
     }
+}
+
+/// Lets the work run among the transfers it waits for, which it would else be woken for on a
+/// thread of its own, each time.
+async fn carry_out(
+    work: impl Future<Output = Report> + Send + 'static,
+    allow_partial_failure: bool,
+) -> Exit {
+    match tokio::spawn(work).await {
+        Ok(report) => finish(&report, allow_partial_failure),
+        Err(error) => {
+            complain(&error);
+            Exit::Failed
+        }
+    }
+}
+
+/// Prints what a dry run would do.
+fn tell() -> Tell {
+    let terminal = Mutex::new(Terminal::new(false));
+    Arc::new(move |intent: &Intent| {
+        let mut terminal = terminal.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where stdout is gone, the exit code still tells.
+        let _ = terminal.print(&printable(&intent.to_string()));
+    })
 }
 
 /// Prints the failures for a reader and the result for a program.

@@ -15,7 +15,7 @@ use super::outcome::Outcome;
 use super::partial::Partial;
 use super::rules::{Object, Rules};
 use super::source::time;
-use super::wire::{Part, Wire, parts};
+use super::wire::{Part, Wire, part_size, parts};
 
 /// `CopyObject` takes objects up to this size.
 const IN_ONE_CALL: u64 = 5 << 30;
@@ -34,6 +34,9 @@ pub(super) async fn in_s3(
     let permit = wire.permit().await;
     if !rules.force && is_there(wire, rules, object, target).await? {
         return Ok(Outcome::Skipped { bytes: object.size });
+    }
+    if rules.dry_run {
+        return Ok(Outcome::Transferred { bytes: object.size });
     }
     let source = format!("{}/{}", object.path.bucket, object.path.key);
     let source = utf8_percent_encode(&source, SOURCE).to_string();
@@ -92,7 +95,7 @@ async fn in_parts(
     let id = upload.id().to_owned();
     upload
         .carry_out(
-            parts(object.size, PART),
+            parts(object.size, part_size(object.size).max(PART)),
             |number, part| copy_part(wire, object, source, target, &id, number, part),
             || Ok(()),
         )
@@ -132,13 +135,16 @@ pub(super) async fn on_disk(
     source: PathBuf,
     target: PathBuf,
 ) -> Result<Outcome, SyncError> {
-    let (force, size_only) = (rules.force, rules.size_only);
+    let Rules { force, size_only, dry_run, .. } = *rules;
     let directory = rules.partial_directory.clone();
     blocking(move || {
         let before = fs::metadata(&source).map_err(SyncError::file("look at", &source))?;
         let bytes = before.len();
         if !force && is_copied(&source, &before, &target, size_only)? {
             return Ok(Outcome::Skipped { bytes });
+        }
+        if dry_run {
+            return Ok(Outcome::Transferred { bytes });
         }
         let directory =
             directory.or_else(|| target.parent().map(Path::to_owned)).unwrap_or_default();
@@ -150,7 +156,7 @@ pub(super) async fn on_disk(
         if found != bytes || after.modified().ok() != before.modified().ok() {
             return Err(SyncError::Changed);
         }
-        partial.publish(&target)?;
+        partial.publish()?;
         Ok(Outcome::Transferred { bytes })
     })
     .await

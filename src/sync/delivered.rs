@@ -69,7 +69,7 @@ impl Delivered {
         file.write_all(fingerprint.as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(SyncError::file("write", partial.path()))?;
-        partial.publish(&path)?;
+        partial.publish()?;
         for directory in directory.ancestors().take_while(|path| path.starts_with(&self.base)) {
             File::open(directory)
                 .and_then(|directory| directory.sync_all())

@@ -24,7 +24,7 @@ pub(super) fn write(file: &EnvFile) -> Result<(), SyncError> {
         .and_then(|()| written.write_all(script(file).as_bytes()))
         .and_then(|()| written.sync_all())
         .map_err(SyncError::file("write", path))?;
-    partial.publish(path)
+    partial.publish()
 }
 
 /// Within single quotes a shell takes every character as it is, but the quote itself.

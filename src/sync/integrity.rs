@@ -13,9 +13,11 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use aws_smithy_checksums::ChecksumAlgorithm;
+use aws_smithy_checksums::http::HttpChecksum;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use md5::{Digest, Md5};
+use crc_fast::{CrcAlgorithm, Digest};
+use md5::{Digest as _, Md5};
 
 use super::error::{SyncError, blocking};
 use super::location::S3Path;
@@ -50,31 +52,157 @@ impl Fingerprint {
 
     /// Whether the file at `path` has it.
     pub fn matches_file(&self, path: &Path) -> io::Result<bool> {
-        let mut file = File::open(path)?;
-        Ok(match self {
-            Self::Whole(algorithm, expected) => {
-                let mut hash = algorithm.into_impl();
-                read(&mut file, |bytes| hash.update(bytes))?;
-                BASE64_STANDARD.encode(hash.finalize()) == *expected
+        let (mut file, mut hasher) = (File::open(path)?, self.hasher());
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(self.is_of(hasher)),
+                Ok(read) => hasher.update(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            Self::Md5(expected) => {
-                let mut hash = Md5::new();
-                read(&mut file, |bytes| hash.update(bytes))?;
-                hex(&hash.finalize()) == *expected
+        }
+    }
+
+    /// Begins to compute what this is compared with.
+    pub fn hasher(&self) -> Hasher {
+        match self {
+            Self::Whole(algorithm, _) => Hasher::Whole(algorithm.into_impl()),
+            Self::Md5(_) => Hasher::Md5(Md5::new()),
+            Self::Parts(_, size) => Hasher::Parts {
+                part: Md5::new(),
+                left: *size,
+                size: *size,
+                digests: Md5::new(),
+                ended: 0,
+            },
+        }
+    }
+
+    /// Whether the bytes that [`Fingerprint::hasher`] was given have it.
+    pub fn is_of(&self, hasher: Hasher) -> bool {
+        match (self, hasher) {
+            (Self::Whole(_, expected), Hasher::Whole(checksum)) => {
+                BASE64_STANDARD.encode(checksum.finalize()) == *expected
             }
-            Self::Parts(expected, size) => {
-                let (mut all, mut parts) = (Md5::new(), 0);
-                loop {
-                    let mut hash = Md5::new();
-                    if read(&mut (&mut file).take(*size), |bytes| hash.update(bytes))? == 0 {
-                        break;
-                    }
-                    all.update(hash.finalize());
-                    parts += 1;
+            (Self::Md5(expected), Hasher::Md5(md5)) => hex(&md5.finalize()) == *expected,
+            (Self::Parts(expected, _), Hasher::Parts { part, left, size, mut digests, ended }) => {
+                let last = u64::from(left < size);
+                if last > 0 {
+                    digests.update(part.finalize());
                 }
-                format!("{}-{parts}", hex(&all.finalize())) == *expected
+                format!("{}-{}", hex(&digests.finalize()), ended + last) == *expected
             }
-        })
+            _ => false,
+        }
+    }
+
+    /// How digests of consecutive pieces make up this one, if they do.
+    pub fn pieces(&self) -> Option<Pieces> {
+        match self {
+            Self::Whole(ChecksumAlgorithm::Crc64Nvme, _) => {
+                Some(Pieces::Crc(CrcAlgorithm::Crc64Nvme))
+            }
+            Self::Whole(ChecksumAlgorithm::Crc32c, _) => {
+                Some(Pieces::Crc(CrcAlgorithm::Crc32Iscsi))
+            }
+            Self::Whole(ChecksumAlgorithm::Crc32, _) => {
+                Some(Pieces::Crc(CrcAlgorithm::Crc32IsoHdlc))
+            }
+            Self::Parts(_, size) => Some(Pieces::Md5 { size: *size }),
+            Self::Whole(..) | Self::Md5(_) => None,
+        }
+    }
+
+    /// Whether the object that consists of these pieces, in order, has it.
+    pub fn is_of_pieces(&self, pieces: impl IntoIterator<Item = Piece>) -> bool {
+        let mut pieces = pieces.into_iter().peekable();
+        match (self, pieces.peek()) {
+            (Self::Whole(algorithm, expected), Some(Piece::Crc(first))) => {
+                let mut whole = *first;
+                for piece in pieces.skip(1) {
+                    let Piece::Crc(piece) = piece else { return false };
+                    whole.combine(&piece);
+                }
+                let unused = if *algorithm == ChecksumAlgorithm::Crc64Nvme { 0 } else { 4 };
+                BASE64_STANDARD.encode(&whole.finalize().to_be_bytes()[unused..]) == *expected
+            }
+            (Self::Parts(expected, _), Some(Piece::Md5(_))) => {
+                let (mut digests, mut count) = (Md5::new(), 0);
+                for piece in pieces {
+                    let Piece::Md5(md5) = piece else { return false };
+                    digests.update(md5.finalize());
+                    count += 1;
+                }
+                format!("{}-{count}", hex(&digests.finalize())) == *expected
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A digest under way, of bytes in their order.
+pub(super) enum Hasher {
+    Whole(Box<dyn HttpChecksum>),
+    Md5(Md5),
+    Parts { part: Md5, left: u64, size: u64, digests: Md5, ended: u64 },
+}
+
+impl Hasher {
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        match self {
+            Self::Whole(checksum) => checksum.update(bytes),
+            Self::Md5(md5) => md5.update(bytes),
+            Self::Parts { part, left, size, digests, ended } => {
+                while !bytes.is_empty() {
+                    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                    let (now, later) = bytes.split_at(length);
+                    part.update(now);
+                    *left -= length as u64;
+                    bytes = later;
+                    if *left == 0 {
+                        digests.update(part.finalize_reset());
+                        *ended += 1;
+                        *left = *size;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How digests of an object's consecutive pieces make up that of the whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pieces {
+    /// Checksums of pieces of any length.
+    Crc(CrcAlgorithm),
+    /// MD5s of pieces of this many bytes.
+    Md5 { size: u64 },
+}
+
+impl Pieces {
+    /// Begins the digest of a piece.
+    pub fn begin(self) -> Piece {
+        match self {
+            Self::Crc(algorithm) => Piece::Crc(Digest::new(algorithm)),
+            Self::Md5 { .. } => Piece::Md5(Md5::new()),
+        }
+    }
+}
+
+/// The digest of a piece.
+#[derive(Debug, Clone)]
+pub(super) enum Piece {
+    Crc(Digest),
+    Md5(Md5),
+}
+
+impl Piece {
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Crc(digest) => digest.update(bytes),
+            Self::Md5(md5) => md5.update(bytes),
+        }
     }
 }
 
@@ -175,22 +303,6 @@ pub(super) async fn head(
         Ok(head) => Ok(Some(head)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-fn read(file: &mut impl Read, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
-    let mut buffer = vec![0; CHUNK];
-    let mut total = 0;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(total),
-            Ok(read) => {
-                take(&buffer[..read]);
-                total += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 

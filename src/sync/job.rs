@@ -5,22 +5,38 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 
+use super::outcome::Intent;
 use super::progress::Progress;
 use super::wire::LazyClient;
 use crate::plan::submission::Mount;
 
+/// Is told what a dry run would do.
+pub type Tell = Arc<dyn Fn(&Intent) + Send + Sync>;
+
 /// Mounts, patience, progress and the S3 client of one run.
-#[derive(Debug)]
 pub(super) struct Job {
     pub mounts: Vec<Mount>,
     pub lock_timeout: Duration,
+    /// Where nothing is to be changed: whom to tell instead.
+    pub dry_run: Option<Tell>,
     pub progress: Arc<Progress>,
     pub lazy_client: Arc<LazyClient>,
 }
 
 impl Job {
     pub fn new(mounts: Vec<Mount>, lock_timeout: Duration) -> Self {
-        Self { mounts, lock_timeout, progress: Arc::default(), lazy_client: Arc::default() }
+        Self {
+            mounts,
+            lock_timeout,
+            dry_run: None,
+            progress: Arc::default(),
+            lazy_client: Arc::default(),
+        }
+    }
+
+    /// Whether nothing is to be changed.
+    pub fn is_dry(&self) -> bool {
+        self.dry_run.is_some()
     }
 
     /// The S3 client, made when it is first needed.

@@ -8,12 +8,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use aws_sdk_s3::Client;
-use futures::stream::StreamExt;
 use walkdir::WalkDir;
 
 use super::error::SyncError;
+use super::job::Tell;
 use super::location::{Location, S3Path};
-use super::outcome::Report;
+use super::outcome::{Intent, Report};
 use super::removal::Doomed;
 use super::source::{Origin, is_own, list};
 
@@ -38,14 +38,18 @@ fn hash(relative: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Deletes the files below `root` that are not expected, and the directories emptied by it.
-/// Answers how many files.
+/// Deletes the files below `root` that are not expected, and the directories emptied by it; only
+/// tells of them where there is somebody to `tell`.
 pub(super) fn on_disk(
     root: &Path,
     expected: &Expected,
     spared: &[Location],
-) -> Result<u64, SyncError> {
-    let mut deleted = 0;
+    tell: Option<Tell>,
+) -> Result<Report, SyncError> {
+    let mut report = Report::default();
+    if tell.is_some() && !root.exists() {
+        return Ok(report);
+    }
     for entry in WalkDir::new(root).min_depth(1) {
         let entry = entry.map_err(|error| SyncError::file("list", root)(error.into()))?;
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
@@ -56,8 +60,12 @@ pub(super) fn on_disk(
         {
             continue;
         }
+        report.files_deleted += 1;
+        if let Some(tell) = &tell {
+            tell(&Intent::Delete { path: entry.path().display().to_string() });
+            continue;
+        }
         fs::remove_file(entry.path()).map_err(SyncError::file("remove", entry.path()))?;
-        deleted += 1;
         for directory in relative.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()) {
             let placeholder = [directory.as_os_str().as_bytes(), b"/"].concat();
             // Not empty is the common answer.
@@ -66,20 +74,21 @@ pub(super) fn on_disk(
             }
         }
     }
-    Ok(deleted)
+    Ok(report)
 }
 
-/// Deletes the objects below `folder` that are not expected.
+/// Deletes the objects below `folder` that are not expected, or tells of them.
 pub(super) async fn in_s3(
     client: &Client,
     folder: &S3Path,
     expected: &Expected,
     spared: &[Location],
+    tell: Option<Tell>,
 ) -> Report {
     let mut report = Report::default();
     let mut there = list(client.clone(), folder.clone(), folder.key.clone());
     let mut doomed = Doomed::new(client.clone(), folder.bucket.clone());
-    while let Some(item) = there.next().await {
+    while let Some(item) = there.recv().await {
         let item = match item {
             Ok(item) => item,
             Err(failure) => {
@@ -89,12 +98,18 @@ pub(super) async fn in_s3(
         };
         let Origin::Object { path, etag } = item.origin else { continue };
         let kept = item.relative.is_empty() || expected.has(item.relative.as_bytes());
-        if !kept && !is_spared(&Location::S3(path.clone()), spared) {
+        if kept || is_spared(&Location::S3(path.clone()), spared) {
+            continue;
+        }
+        if let Some(tell) = &tell {
+            report.files_deleted += 1;
+            tell(&Intent::Delete { path: path.to_string() });
+        } else {
             doomed.add(path.key, Some(etag)).await;
         }
     }
     let (deleted, failures) = doomed.finish().await;
-    report.files_deleted = deleted;
+    report.files_deleted += deleted;
     report.failures.extend(failures);
     report
 }

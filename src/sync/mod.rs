@@ -14,8 +14,10 @@
 //! | `env_file`, `document`, `outcome`, `progress` | the env file; what comes in and goes out |
 
 mod access;
+mod bin;
 mod copy;
 mod delivered;
+mod disk;
 mod document;
 mod download;
 mod env_file;
@@ -35,15 +37,19 @@ mod progress;
 mod removal;
 mod request;
 mod rules;
+mod sink;
 mod source;
+mod survey;
+mod transfer;
 mod upload;
 mod wire;
 mod worker;
 
 pub use document::{Batch, DocumentError, load, load_requests};
 pub use error::{Failure, SyncError};
+pub use job::Tell;
 pub use journal::NAME as JOURNAL_NAME;
 pub use location::{Location, LocationError, S3Path};
-pub use outcome::Report;
+pub use outcome::{Intent, Report};
 pub use progress::{Progress, Shown, show};
 pub use worker::{LOCK_TIMEOUT, Worker};

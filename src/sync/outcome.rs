@@ -1,5 +1,7 @@
 //! What became of a file, and of all: the JSON result.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::error::Failure;
@@ -15,6 +17,34 @@ pub(super) enum Outcome {
     Folder,
 }
 
+/// What a dry run would have done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intent {
+    /// A file would be brought, or replaced.
+    Transfer {
+        /// Where it is.
+        source: String,
+        /// Where it would be.
+        destination: String,
+    },
+    /// A file would be deleted from a destination whose source has none of that name.
+    Delete {
+        /// Where it is.
+        path: String,
+    },
+}
+
+impl fmt::Display for Intent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transfer { source, destination } => {
+                write!(f, "transfer {source} -> {destination}")
+            }
+            Self::Delete { path } => write!(f, "delete {path}"),
+        }
+    }
+}
+
 /// The result of a run; the last line on standard output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -26,6 +56,8 @@ pub struct Report {
     pub files_skipped: u64,
     /// Their bytes.
     pub bytes_skipped: u64,
+    /// Bins that folders were taken in, one after the other.
+    pub bins: u64,
     /// Files at a destination that are gone because its source has none of that name.
     pub files_deleted: u64,
     /// Files of a source that are gone because the request does not retain it.
@@ -36,6 +68,8 @@ pub struct Report {
     pub requests_succeeded: u64,
     /// Requests that failed, in whole or in part.
     pub requests_failed: u64,
+    /// Whether nothing was changed, and this is what would have been.
+    pub dry_run: bool,
     /// Every path that failed, and why.
     pub failures: Vec<Failure>,
 }
@@ -66,11 +100,13 @@ impl Report {
         self.bytes_transferred += other.bytes_transferred;
         self.files_skipped += other.files_skipped;
         self.bytes_skipped += other.bytes_skipped;
+        self.bins += other.bins;
         self.files_deleted += other.files_deleted;
         self.sources_removed += other.sources_removed;
         self.paths_removed += other.paths_removed;
         self.requests_succeeded += other.requests_succeeded;
         self.requests_failed += other.requests_failed;
+        self.dry_run |= other.dry_run;
         self.failures.extend(other.failures);
     }
 }

@@ -11,6 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+#[cfg(target_os = "linux")]
+use rustix::fs::OFlags;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -25,22 +27,48 @@ const SUFFIX: &str = ".part";
 pub(super) struct Partial {
     file: File,
     path: PathBuf,
+    target: PathBuf,
+    direct: bool,
     published: bool,
 }
 
 impl Partial {
-    /// Opens an empty one for `target`, in `directory`, which is on the same file system.
+    /// Opens an empty one for `target`, in `directory`, which is on its file system.
     pub fn create(directory: &Path, target: &Path) -> Result<Self, SyncError> {
         let digest = Sha256::digest(target.as_os_str().as_bytes());
         let id = u64::from_be_bytes(std::array::from_fn(|index| digest[index]));
         let path = directory.join(format!("{PREFIX}{id:016x}{SUFFIX}"));
-        if let Some(file) = take(&path).map_err(SyncError::file("create", &path))? {
-            return Ok(Self { file, path, published: false });
+        let (file, path) = match take(&path).map_err(SyncError::file("create", &path))? {
+            Some(file) => (file, path),
+            None => {
+                let own = format!("{PREFIX}{id:016x}-{}{SUFFIX}", Uuid::new_v4().simple());
+                let path = directory.join(own);
+                let file = File::create_new(&path).map_err(SyncError::file("create", &path))?;
+                (file, path)
+            }
+        };
+        Ok(Self { file, path, target: target.to_owned(), direct: false, published: false })
+    }
+
+    /// Has the file written past the page cache from now on, in whole blocks, where its file
+    /// system can.
+    pub fn go_direct(&mut self) {
+        #[cfg(target_os = "linux")]
+        {
+            let direct = rustix::fs::fcntl_getfl(&self.file)
+                .and_then(|flags| rustix::fs::fcntl_setfl(&self.file, flags | OFlags::DIRECT));
+            self.direct = direct.is_ok();
         }
-        let own = format!("{PREFIX}{id:016x}-{}{SUFFIX}", Uuid::new_v4().simple());
-        let path = directory.join(own);
-        let file = File::create_new(&path).map_err(SyncError::file("create", &path))?;
-        Ok(Self { file, path, published: false })
+    }
+
+    /// Whether it is written in whole blocks.
+    pub fn is_direct(&self) -> bool {
+        self.direct
+    }
+
+    /// Cuts off what was written beyond its end.
+    pub fn cut(&self, size: u64) -> Result<(), SyncError> {
+        self.file.set_len(size).map_err(SyncError::file("write", &self.path))
     }
 
     /// The open file.
@@ -54,12 +82,13 @@ impl Partial {
     }
 
     /// Gives it its final name, replacing what had it.
-    pub fn publish(mut self, target: &Path) -> Result<(), SyncError> {
+    pub fn publish(mut self) -> Result<(), SyncError> {
         if !cfg!(target_os = "linux") {
             // Elsewhere no single call makes all files of a step durable at its end.
             self.file.sync_all().map_err(SyncError::file("sync", &self.path))?;
         }
-        fs::rename(&self.path, target).map_err(SyncError::file("create", target))?;
+        let named = fs::rename(&self.path, &self.target);
+        named.map_err(SyncError::file("replace", &self.target))?;
         self.published = true;
         Ok(())
     }
@@ -94,6 +123,8 @@ fn take(path: &Path) -> io::Result<Option<File>> {
     if !ours {
         return Ok(None);
     }
-    file.set_len(0)?;
+    if opened.len() > 0 {
+        file.set_len(0)?;
+    }
     Ok(Some(file))
 }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::SyncError;
 
@@ -16,17 +16,27 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Placing {
     root: PathBuf,
-    real_root: PathBuf,
+    /// None where the directory is missing and is not to be made.
+    real_root: Option<PathBuf>,
+    makes: bool,
     checked: Mutex<HashSet<PathBuf>>,
 }
 
 impl Placing {
     /// Makes the directory `root` where it is missing.
     pub fn new(root: &Path) -> Result<Self, SyncError> {
-        let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+        let root = or_current(root);
         fs::create_dir_all(root).map_err(SyncError::file("create the directory", root))?;
         let real_root = root.canonicalize().map_err(SyncError::file("resolve", root))?;
-        Ok(Self { root: root.to_owned(), real_root, checked: Mutex::default() })
+        let real_root = Some(real_root);
+        Ok(Self { root: root.to_owned(), real_root, makes: true, checked: Mutex::default() })
+    }
+
+    /// Tells where files would be placed, and makes nothing.
+    pub fn dry(root: &Path) -> Self {
+        let root = or_current(root);
+        let real_root = root.canonicalize().ok();
+        Self { root: root.to_owned(), real_root, makes: false, checked: Mutex::default() }
     }
 
     /// The directory.
@@ -34,31 +44,33 @@ impl Placing {
         &self.root
     }
 
-    /// The path of the file `relative`, its parent directory made.
-    pub fn file(&self, relative: &str) -> Result<PathBuf, SyncError> {
-        let path = self.path(relative)?;
-        if let Some(parent) = path.parent() {
-            self.make(parent)?;
-        }
-        Ok(path)
+    /// The place of the file `relative`.
+    pub fn file(&self, relative: &str) -> Result<Placed, SyncError> {
+        Ok(self.placed(self.path(relative)?))
     }
 
-    /// The path of a file whose relative path is one of this machine's, its parent made.
-    pub fn local_file(&self, relative: &OsStr) -> Result<PathBuf, SyncError> {
+    /// The place of a file whose relative path is one of this machine's.
+    pub fn local_file(&self, relative: &OsStr) -> Result<Placed, SyncError> {
         let relative = Path::new(relative);
         if relative.as_os_str().is_empty() || !is_plain(relative) {
             return Err(SyncError::Unplaceable);
         }
-        let path = self.root.join(relative);
-        if let Some(parent) = path.parent() {
-            self.make(parent)?;
-        }
-        Ok(path)
+        Ok(self.placed(self.root.join(relative)))
     }
 
     /// Makes the directory `relative`.
     pub fn directory(&self, relative: &str) -> Result<(), SyncError> {
         self.make(&self.path(relative.trim_end_matches('/'))?)
+    }
+
+    /// Makes the directory that `file` lies in.
+    pub fn make_parent(&self, file: &Path) -> Result<(), SyncError> {
+        self.make(file.parent().unwrap_or(&self.root))
+    }
+
+    fn placed(&self, path: PathBuf) -> Placed {
+        let ready = path.parent().is_some_and(|parent| self.checked().contains(parent));
+        Placed { path, ready }
     }
 
     fn path(&self, relative: &str) -> Result<PathBuf, SyncError> {
@@ -71,17 +83,18 @@ impl Placing {
     }
 
     fn make(&self, directory: &Path) -> Result<(), SyncError> {
-        let lock = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        if lock().contains(directory) {
+        if self.checked().contains(directory) {
             return Ok(());
         }
         // What is there already decides before anything is made below it.
         let existing = directory.ancestors().find(|ancestor| ancestor.exists());
         self.check(existing.unwrap_or(&self.root))?;
-        fs::create_dir_all(directory)
-            .map_err(SyncError::file("create the directory", directory))?;
-        self.check(directory)?;
-        let mut checked = lock();
+        if self.makes {
+            fs::create_dir_all(directory)
+                .map_err(SyncError::file("create the directory", directory))?;
+            self.check(directory)?;
+        }
+        let mut checked = self.checked();
         if checked.len() >= REMEMBERED {
             checked.clear();
         }
@@ -89,14 +102,31 @@ impl Placing {
         Ok(())
     }
 
+    fn checked(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn check(&self, directory: &Path) -> Result<(), SyncError> {
+        let Some(real_root) = &self.real_root else { return Ok(()) };
         let real = directory.canonicalize().map_err(SyncError::file("resolve", directory))?;
-        if real.starts_with(&self.real_root) {
+        if real.starts_with(real_root) {
             Ok(())
         } else {
             Err(SyncError::LeadsOut(self.root.clone()))
         }
     }
+}
+
+/// The path of a file to be.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub path: PathBuf,
+    /// Whether its directory is known to be there.
+    pub ready: bool,
+}
+
+fn or_current(root: &Path) -> &Path {
+    if root.as_os_str().is_empty() { Path::new(".") } else { root }
 }
 
 fn is_plain(path: &Path) -> bool {

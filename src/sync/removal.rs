@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
-use futures::stream::StreamExt;
 use walkdir::WalkDir;
 
 use super::access;
@@ -143,7 +142,7 @@ async fn remove(
                 doomed.add(path.key.clone(), None).await;
             }
             let mut below = list(client, path.with_key(path.folder_key()), String::new());
-            while let Some(item) = below.next().await {
+            while let Some(item) = below.recv().await {
                 match item {
                     Ok(item) => {
                         if let Origin::Object { path, .. } = item.origin {

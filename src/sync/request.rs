@@ -1,48 +1,26 @@
 //! One data-sync request, from its paths to its report.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures::stream::StreamExt;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::task::JoinHandle;
 
+use super::bin::Bin;
 use super::error::{Failure, SyncError, blocking};
 use super::filter::Filter;
 use super::job::Job;
 use super::journal::{EncodedPath, Journal, Verified, VerifiedSource};
-use super::location::{Location, S3Path};
+use super::location::Location;
 use super::lock::Lock;
 use super::mirror::{self, Expected};
 use super::outcome::{Outcome, Report};
 use super::placing::{Placing, make_durable};
-use super::rules::{Object, Rules};
+use super::rules::Rules;
 use super::source::{self, Item, Items, Origin, Source};
+use super::transfer::{Keys, Target, Transfer};
 use super::wire::Wire;
-use super::{copy, download, upload};
 use crate::plan::data_sync::DataSyncRequest;
-
-/// Where a request's files go.
-#[derive(Debug, Clone)]
-enum Target {
-    Directory(Arc<Placing>),
-    S3(Keys),
-}
-
-/// The keys of a request's files.
-#[derive(Debug, Clone)]
-enum Keys {
-    /// A key that ends in `/` or is empty, and whether anything lies under it already.
-    Below { folder: S3Path, occupied: bool },
-    /// The key of the only file.
-    Exact(S3Path),
-}
-
-/// What the transfers of a request share.
-#[derive(Debug)]
-struct Transfer {
-    wire: Wire,
-    rules: Rules,
-    target: Target,
-}
 
 /// Runs the request that is number `index` of its task. `others` are the destinations of the
 /// task's other requests, which a mirror spares. Verified sources go to `journal` where the
@@ -85,26 +63,16 @@ impl Run<'_> {
         let destination = Location::parse(&request.destination_path, mounts)?;
         let filter = Filter::new(request, &source, mounts)?;
         let _lock = match &destination {
-            Location::Local(path) if request.require_lock => {
+            Location::Local(path) if request.require_lock && !self.job.is_dry() => {
                 Some(Lock::acquire(path, self.job.lock_timeout).await?)
             }
             _ => None,
         };
-        match self.look(&source).await? {
+        match source::look(self.job, &source, request.source_path_prefix.as_deref()).await? {
             Source::Missing if request.fail_if_missing => Err(SyncError::Missing),
             Source::Missing => Ok(()),
             Source::Single(item) => self.single(*item, &filter, &destination).await,
             Source::Folder(items) => self.folder(items, filter, &destination).await,
-        }
-    }
-
-    async fn look(&self, source: &Location) -> Result<Source, SyncError> {
-        match source {
-            Location::S3(path) => {
-                let prefix = self.request.source_path_prefix.as_deref();
-                source::in_s3(&self.job.client().await, path, prefix).await
-            }
-            Location::Local(path) => source::on_disk(path),
         }
     }
 
@@ -126,65 +94,68 @@ impl Run<'_> {
             Location::S3(path) if item.relative.is_empty() => Target::S3(Keys::Exact(path.clone())),
             Location::Local(path) if item.relative.is_empty() => {
                 item.relative = path.file_name().unwrap_or_default().to_owned();
-                let parent = path.parent().unwrap_or(Path::new("")).to_owned();
-                let placing = blocking(move || Placing::new(&parent)).await?;
-                Target::Directory(Arc::new(placing))
+                self.directory(path.parent().unwrap_or(Path::new("")).to_owned()).await?
             }
             _ => self.folder_target(destination).await?,
         };
         let transfer = Arc::new(self.transfer(target)?);
-        let outcome = one(transfer.clone(), item.clone()).await;
-        self.take(&item, outcome)?;
+        let item = Arc::new(item);
+        let outcome = Arc::clone(&transfer).one(Arc::clone(&item)).await;
+        self.take(&transfer, &item, outcome)?;
         self.finish(&transfer.target).await
     }
 
+    /// Takes the files of a folder as they are listed, bin by bin.
     async fn folder(
         &mut self,
-        items: Items,
+        mut items: Items,
         filter: Filter,
         destination: &Location,
     ) -> Result<(), SyncError> {
         let transfer = Arc::new(self.transfer(self.folder_target(destination).await?)?);
         let mut expected = Expected::default();
+        // As in the reference, zero is no limit.
+        let limit = self.request.batch_size_bytes_limit.filter(|limit| *limit > 0);
+        let mut bin = Bin::new(limit);
+        let mut under_way = FuturesUnordered::new();
         let (mut listed, mut matched) = (false, false);
-        {
-            let listed = &mut listed;
-            let mut outcomes = std::pin::pin!(
-                items
-                    .filter_map(|item| {
-                        *listed = true;
-                        std::future::ready(taken(item, &filter))
-                    })
-                    .map(|item| {
-                        let transfer = Arc::clone(&transfer);
-                        async move {
-                            let item = item?;
-                            let run = tokio::spawn(one(transfer, item.clone()));
-                            let outcome = run.await.map_err(SyncError::CutOff).flatten();
-                            Ok((item, outcome))
-                        }
-                    })
-                    .buffer_unordered(self.concurrency())
-            );
-            while let Some(outcome) = outcomes.next().await {
-                matched = true;
-                match outcome {
-                    Ok((item, outcome)) => {
-                        if self.request.delete {
-                            expected.add(&item.relative);
-                        }
-                        self.take(&item, outcome)?;
-                    }
-                    Err(failure) => self.report.failures.push(failure),
+        while let Some(item) = items.recv().await {
+            listed = true;
+            let Some(item) = taken(item, &filter) else { continue };
+            matched = true;
+            let item = match item {
+                Ok(item) => Arc::new(item),
+                Err(failure) => {
+                    self.report.failures.push(failure);
+                    continue;
                 }
+            };
+            if self.request.delete {
+                expected.add(&item.relative);
             }
+            let ends_bin = !bin.takes(item.size);
+            let room = if ends_bin { 0 } else { self.concurrency() - 1 };
+            while under_way.len() > room
+                && let Some((item, outcome)) = under_way.next().await
+            {
+                self.take(&transfer, &item, outcome)?;
+            }
+            if ends_bin {
+                self.finish(&transfer.target).await?;
+            }
+            let run = tokio::spawn(Arc::clone(&transfer).one(Arc::clone(&item)));
+            under_way.push(ended(item, run));
         }
+        while let Some((item, outcome)) = under_way.next().await {
+            self.take(&transfer, &item, outcome)?;
+        }
+        self.report.bins += bin.count();
         if listed && !matched {
             return self.nothing_matches();
         }
         self.finish(&transfer.target).await?;
         if self.request.delete && self.report.succeeded() {
-            self.mirror(&transfer, &expected).await?;
+            self.mirror(&transfer, expected).await?;
         }
         Ok(())
     }
@@ -195,11 +166,7 @@ impl Run<'_> {
 
     async fn folder_target(&self, destination: &Location) -> Result<Target, SyncError> {
         match destination {
-            Location::Local(path) => {
-                let path = path.clone();
-                let placing = blocking(move || Placing::new(&path)).await?;
-                Ok(Target::Directory(Arc::new(placing)))
-            }
+            Location::Local(path) => self.directory(path.clone()).await,
             Location::S3(path) => {
                 let folder = path.with_key(path.folder_key());
                 let client = self.job.client().await;
@@ -208,6 +175,13 @@ impl Run<'_> {
                 Ok(Target::S3(Keys::Below { folder, occupied }))
             }
         }
+    }
+
+    async fn directory(&self, path: PathBuf) -> Result<Target, SyncError> {
+        let dry = self.job.is_dry();
+        let placing =
+            blocking(move || if dry { Ok(Placing::dry(&path)) } else { Placing::new(&path) });
+        Ok(Target::Directory(Arc::new(placing.await?)))
     }
 
     fn transfer(&self, target: Target) -> Result<Transfer, SyncError> {
@@ -226,7 +200,12 @@ impl Run<'_> {
         let progress = Arc::clone(&self.job.progress);
         Ok(Transfer {
             wire: Wire::new(lazy_client, self.concurrency(), progress),
-            rules: Rules { force: request.force, size_only: request.size_only, partial_directory },
+            rules: Rules {
+                force: request.force,
+                size_only: request.size_only,
+                dry_run: self.job.is_dry(),
+                partial_directory,
+            },
             target,
         })
     }
@@ -236,7 +215,12 @@ impl Run<'_> {
     }
 
     /// Counts an outcome, and records the source where it is to be removed.
-    fn take(&mut self, item: &Item, outcome: Result<Outcome, SyncError>) -> Result<(), SyncError> {
+    fn take(
+        &mut self,
+        transfer: &Transfer,
+        item: &Arc<Item>,
+        outcome: Result<Outcome, SyncError>,
+    ) -> Result<(), SyncError> {
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -244,8 +228,14 @@ impl Run<'_> {
                 return Ok(());
             }
         };
-        self.job.progress.add_file();
+        self.job.progress.add_file(outcome);
         self.report.add(outcome);
+        if let Some(tell) = &self.job.dry_run {
+            if let Outcome::Transferred { .. } = outcome {
+                tell(&transfer.intent(item));
+            }
+            return Ok(());
+        }
         let Some(journal) = self.journal.as_mut() else { return Ok(()) };
         let source = match &item.origin {
             Origin::Object { path, etag } => VerifiedSource::Object {
@@ -267,7 +257,8 @@ impl Run<'_> {
         match target {
             // What was skipped may be of a worker that was killed before this point.
             Target::Directory(placing)
-                if self.report.files_transferred + self.report.files_skipped > 0 =>
+                if !self.job.is_dry()
+                    && self.report.files_transferred + self.report.files_skipped > 0 =>
             {
                 let root = placing.root().to_owned();
                 blocking(move || make_durable(&root)).await
@@ -276,22 +267,31 @@ impl Run<'_> {
         }
     }
 
-    async fn mirror(&mut self, transfer: &Transfer, expected: &Expected) -> Result<(), SyncError> {
-        match &transfer.target {
+    async fn mirror(&mut self, transfer: &Transfer, expected: Expected) -> Result<(), SyncError> {
+        let (others, tell) = (self.others.to_vec(), self.job.dry_run.clone());
+        let mirrored = match &transfer.target {
             Target::Directory(placing) => {
-                self.report.files_deleted +=
-                    mirror::on_disk(placing.root(), expected, self.others)?;
+                let placing = Arc::clone(placing);
+                blocking(move || mirror::on_disk(placing.root(), &expected, &others, tell)).await?
             }
             // Below a whole bucket lies what is not this demand's.
             Target::S3(Keys::Below { folder, .. }) if !folder.key.is_empty() => {
                 let client = transfer.wire.client().await;
-                let mirrored = mirror::in_s3(&client, folder, expected, self.others).await;
-                self.report.absorb(mirrored);
+                mirror::in_s3(&client, folder, &expected, &others, tell).await
             }
-            Target::S3(_) => {}
-        }
+            Target::S3(_) => return Ok(()),
+        };
+        self.report.absorb(mirrored);
         Ok(())
     }
+}
+
+/// Waits for the transfer of `item`.
+async fn ended(
+    item: Arc<Item>,
+    run: JoinHandle<Result<Outcome, SyncError>>,
+) -> (Arc<Item>, Result<Outcome, SyncError>) {
+    (item, run.await.map_err(SyncError::CutOff).flatten())
 }
 
 /// The listed file where the filter takes it, or its failure.
@@ -302,56 +302,4 @@ fn taken(item: Result<Item, Failure>, filter: &Filter) -> Option<Result<Item, Fa
         Ok(false) => None,
         Err(error) => Some(Err(Failure::new(item.path(), &error))),
     }
-}
-
-/// Transfers one file.
-async fn one(transfer: Arc<Transfer>, item: Item) -> Result<Outcome, SyncError> {
-    let Transfer { wire, rules, target } = &*transfer;
-    match (&item.origin, target) {
-        (Origin::Object { path, etag }, Target::Directory(placing)) => {
-            let relative = item.relative_key()?.to_owned();
-            let placing = Arc::clone(placing);
-            if item.is_placeholder() {
-                if item.size > 0 {
-                    return Err(SyncError::FilledPlaceholder);
-                }
-                if !relative.is_empty() {
-                    blocking(move || placing.directory(&relative)).await?;
-                }
-                return Ok(Outcome::Folder);
-            }
-            let file = blocking(move || placing.file(&relative)).await?;
-            let object = object(&item, path, etag);
-            download::download(wire, rules, &object, &file).await
-        }
-        (Origin::Object { path, etag }, Target::S3(keys)) => {
-            let (key, _) = keys.of(item.relative_key()?);
-            copy::in_s3(wire, rules, &object(&item, path, etag), &key).await
-        }
-        (Origin::File(path), Target::Directory(placing)) => {
-            let (placing, relative) = (Arc::clone(placing), item.relative.clone());
-            let file = blocking(move || placing.local_file(&relative)).await?;
-            copy::on_disk(rules, path.clone(), file).await
-        }
-        (Origin::File(path), Target::S3(keys)) => {
-            let (key, occupied) = keys.of(item.relative_key()?);
-            upload::upload(wire, rules, path, &key, occupied).await
-        }
-    }
-}
-
-impl Keys {
-    /// The key of a file, and whether something may lie there already.
-    fn of(&self, relative: &str) -> (S3Path, bool) {
-        match self {
-            Self::Below { folder, occupied } => {
-                (folder.with_key(format!("{}{relative}", folder.key)), *occupied)
-            }
-            Self::Exact(path) => (path.clone(), true),
-        }
-    }
-}
-
-fn object(item: &Item, path: &S3Path, etag: &str) -> Object {
-    Object { path: path.clone(), etag: etag.to_owned(), size: item.size, modified: item.modified }
 }

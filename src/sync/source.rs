@@ -10,15 +10,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::EncodingType;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use percent_encoding::percent_decode_str;
 use tokio::sync::mpsc;
 use walkdir::WalkDir;
 
 use super::error::{Failure, SyncError};
 use super::integrity::head;
+use super::job::Job;
 use super::journal;
-use super::location::S3Path;
+use super::location::{Location, S3Path};
 use super::lock::is_lock;
 use super::partial::is_partial;
 use crate::plan::env_file;
@@ -64,13 +64,25 @@ impl Item {
 }
 
 /// The files of a folder; one that cannot be listed comes as its failure.
-pub(super) type Items = BoxStream<'static, Result<Item, Failure>>;
+pub(super) type Items = mpsc::Receiver<Result<Item, Failure>>;
 
 /// What a source turned out to be.
 pub(super) enum Source {
     Missing,
     Single(Box<Item>),
     Folder(Items),
+}
+
+/// Looks at a source. `prefix` is that of a request, `source_path_prefix`.
+pub(super) async fn look(
+    job: &Job,
+    source: &Location,
+    prefix: Option<&str>,
+) -> Result<Source, SyncError> {
+    match source {
+        Location::S3(path) => in_s3(&job.client().await, path, prefix).await,
+        Location::Local(path) => on_disk(path),
+    }
 }
 
 /// Looks at an S3 source. `prefix` is what is cut off keys to get relative paths.
@@ -116,37 +128,41 @@ pub(super) async fn in_s3(
     }
 }
 
-/// The objects below `folder`, in the order of their keys.
+/// The objects below `folder`, in the order of their keys, listed ahead of what is done with them.
 pub(super) fn list(client: Client, folder: S3Path, prefix: String) -> Items {
-    let failed = folder.to_string();
-    stream::try_unfold(Some(None), move |next: Option<Option<String>>| {
-        let (client, folder, prefix) = (client.clone(), folder.clone(), prefix.clone());
-        async move {
-            let Some(token) = next else { return Ok(None) };
-            let page = list_page(&client, &folder, token, None).await?;
-            let items: Vec<_> = page
-                .contents()
-                .iter()
-                .map(|object| {
-                    let key = decode(object.key().unwrap_or_default());
-                    Ok(Item {
-                        relative: key.strip_prefix(&prefix).unwrap_or(&key).to_owned().into(),
-                        size: size(object.size()),
-                        modified: time(object.last_modified()),
-                        origin: Origin::Object {
-                            path: folder.with_key(key),
-                            etag: object.e_tag().unwrap_or_default().to_owned(),
-                        },
-                    })
-                })
-                .collect();
-            let next = page.next_continuation_token().map(|token| Some(token.to_owned()));
-            Ok::<_, SyncError>(Some((stream::iter(items), next)))
+    let (found, ahead) = mpsc::channel(AHEAD);
+    tokio::spawn(async move {
+        let mut token = None;
+        loop {
+            let page = match list_page(&client, &folder, token, None).await {
+                Ok(page) => page,
+                Err(error) => {
+                    let _ = found.send(Err(Failure::new(&folder, &error))).await;
+                    return;
+                }
+            };
+            for object in page.contents() {
+                let key = decode(object.key().unwrap_or_default());
+                let item = Item {
+                    relative: key.strip_prefix(&prefix).unwrap_or(&key).to_owned().into(),
+                    size: size(object.size()),
+                    modified: time(object.last_modified()),
+                    origin: Origin::Object {
+                        path: folder.with_key(key),
+                        etag: object.e_tag().unwrap_or_default().to_owned(),
+                    },
+                };
+                if found.send(Ok(item)).await.is_err() {
+                    return;
+                }
+            }
+            token = page.next_continuation_token;
+            if token.is_none() {
+                return;
+            }
         }
-    })
-    .try_flatten()
-    .map_err(move |error: SyncError| Failure::new(&failed, &error))
-    .boxed()
+    });
+    ahead
 }
 
 async fn list_page(
@@ -174,7 +190,7 @@ fn decode(key: &str) -> String {
 }
 
 /// Looks at a local source.
-pub(super) fn on_disk(source: &Path) -> Result<Source, SyncError> {
+fn on_disk(source: &Path) -> Result<Source, SyncError> {
     let metadata = match source.metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Source::Missing),
@@ -189,7 +205,7 @@ pub(super) fn on_disk(source: &Path) -> Result<Source, SyncError> {
 /// The files below `root`. Symbolic links are followed while they stay inside it.
 fn walk(root: PathBuf) -> Result<Items, SyncError> {
     let real_root = root.canonicalize().map_err(SyncError::file("resolve", &root))?;
-    let (found, mut ahead) = mpsc::channel(AHEAD);
+    let (found, ahead) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
         let mut entries = WalkDir::new(&root).follow_links(true).min_depth(1).into_iter();
         while let Some(entry) = entries.next() {
@@ -234,7 +250,7 @@ fn walk(root: PathBuf) -> Result<Items, SyncError> {
             }
         }
     });
-    Ok(stream::poll_fn(move |context| ahead.poll_recv(context)).boxed())
+    Ok(ahead)
 }
 
 /// Files of the worker itself, and the env file, are never data.

@@ -14,7 +14,7 @@ use super::multipart::Multipart;
 use super::outcome::Outcome;
 use super::rules::Rules;
 use super::source::time;
-use super::wire::{IN_PARTS_FROM, Part, Wire, parts};
+use super::wire::{IN_PARTS_FROM, Part, Wire, part_size, parts};
 
 /// Files up to this size are sent from memory, so that what S3 gets is one reading of them.
 const FROM_MEMORY: u64 = 1 << 20;
@@ -35,12 +35,14 @@ pub(super) async fn upload(
     if look && !rules.force && is_there(wire, rules, source, &before, target).await? {
         return Ok(Outcome::Skipped { bytes });
     }
+    if rules.dry_run {
+        return Ok(Outcome::Transferred { bytes });
+    }
     if bytes < IN_PARTS_FROM {
         whole(wire, source, bytes, target).await?;
     } else {
         in_parts(wire, source, &before, target).await?;
     }
-    wire.progress.add_bytes(bytes);
     Ok(Outcome::Transferred { bytes })
 }
 
@@ -103,6 +105,7 @@ async fn whole(wire: &Wire, source: &Path, bytes: u64, target: &S3Path) -> Resul
         .send()
         .await
         .map_err(SyncError::s3("PutObject"))?;
+    wire.progress.add_bytes(bytes);
     unchanged(source, &before)
 }
 
@@ -116,7 +119,7 @@ async fn in_parts(
     let id = upload.id().to_owned();
     upload
         .carry_out(
-            parts(before.len(), 0),
+            parts(before.len(), part_size(before.len())),
             |number, part| send_part(wire, source, target, &id, number, part),
             || unchanged(source, before),
         )
@@ -144,6 +147,7 @@ async fn send_part(
         .send()
         .await
         .map_err(SyncError::s3("UploadPart"))?;
+    wire.progress.add_bytes(part.end - part.start);
     Ok(CompletedPart::builder()
         .part_number(number)
         .set_e_tag(sent.e_tag().map(str::to_owned))

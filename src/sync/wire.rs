@@ -8,6 +8,7 @@ use aws_sdk_s3::Client;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::time::sleep;
 
+use super::disk::Disk;
 use super::error::SyncError;
 use super::progress::Progress;
 use crate::aws;
@@ -40,11 +41,19 @@ pub(super) struct Wire {
     permits: Arc<Semaphore>,
     concurrency: usize,
     pub progress: Arc<Progress>,
+    /// The one that files are read from or written to.
+    pub disk: Disk,
 }
 
 impl Wire {
     pub fn new(client: Arc<LazyClient>, concurrency: usize, progress: Arc<Progress>) -> Self {
-        Self { client, permits: Arc::new(Semaphore::new(concurrency)), concurrency, progress }
+        Self {
+            client,
+            permits: Arc::new(Semaphore::new(concurrency)),
+            concurrency,
+            progress,
+            disk: Disk::default(),
+        }
     }
 
     /// The client.
@@ -67,9 +76,14 @@ impl Wire {
 /// A range of bytes, the end excluded.
 pub(super) type Part = std::ops::Range<u64>;
 
-/// Cuts `size` bytes into parts, whole mebibytes but for the last, at most as many as S3 takes.
-pub(super) fn parts(size: u64, smallest: u64) -> impl Iterator<Item = Part> {
-    let part = size.div_ceil(MOST_PARTS).div_ceil(MIB).saturating_mul(MIB).max(smallest).max(PART);
+/// The size of the parts that `size` bytes are transferred in: whole mebibytes, and so large that
+/// S3 takes as many as there are.
+pub(super) fn part_size(size: u64) -> u64 {
+    size.div_ceil(MOST_PARTS).div_ceil(MIB).saturating_mul(MIB).max(PART)
+}
+
+/// Cuts `size` bytes into parts of `part` bytes, the last perhaps shorter.
+pub(super) fn parts(size: u64, part: u64) -> impl Iterator<Item = Part> {
     (0..size.div_ceil(part)).map(move |index| index * part..size.min((index + 1) * part))
 }
 

@@ -13,12 +13,12 @@ use super::access;
 use super::delivered::Delivered;
 use super::error::{Failure, SyncError, blocking};
 use super::integrity::hex;
-use super::job::Job;
+use super::job::{Job, Tell};
 use super::journal::{self, Journal};
 use super::location::Location;
 use super::outcome::Report;
 use super::progress::Progress;
-use super::{env_file, removal, request};
+use super::{env_file, removal, request, survey};
 use crate::plan::data_sync::DataSyncRequest;
 use crate::plan::submission::{Mount, Step, Task};
 
@@ -26,15 +26,20 @@ use crate::plan::submission::{Mount, Step, Task};
 pub const LOCK_TIMEOUT: Duration = Duration::from_hours(6);
 
 /// Carries out tasks, requests and removals.
-#[derive(Debug)]
 pub struct Worker {
-    job: Job,
+    job: Arc<Job>,
 }
 
 impl Worker {
     /// A worker in a job with these mounts.
     pub fn new(mounts: Vec<Mount>, lock_timeout: Duration) -> Self {
-        Self { job: Job::new(mounts, lock_timeout) }
+        Self { job: Arc::new(Job::new(mounts, lock_timeout)) }
+    }
+
+    /// A worker that changes nothing, and tells what it would do.
+    pub fn dry(mounts: Vec<Mount>, tell: Tell) -> Self {
+        let job = Job { dry_run: Some(tell), ..Job::new(mounts, Duration::ZERO) };
+        Self { job: Arc::new(job) }
     }
 
     /// What it has done so far.
@@ -128,11 +133,12 @@ impl Worker {
 
     /// Carries out requests that belong to no task.
     pub async fn run_requests(&self, requests: &[DataSyncRequest]) -> Report {
-        let mut report = Report::default();
+        let mut report = Report { dry_run: self.job.is_dry(), ..Report::default() };
         let outcome = async {
             // Only this run needs it: nothing else knows where to look for it.
             let directory = temporary_directory()?;
             let moves = requests.iter().any(|request| !request.retain_source_data);
+            let moves = moves && !self.job.is_dry();
             let journal = moves.then(|| Journal::open(&directory.path().join(journal::NAME), ""));
             self.transfer(requests, Vec::new(), None, journal.transpose()?, &mut report).await
         };
@@ -161,6 +167,9 @@ impl Worker {
         if journal.as_ref().is_some_and(Journal::is_removing) {
             report.requests_succeeded += requests.len() as u64;
         } else {
+            if self.job.progress.is_watched() {
+                tokio::spawn(survey::count(Arc::clone(&self.job), requests.to_vec()));
+            }
             for (index, request) in requests.iter().enumerate() {
                 let own = Location::parse(&request.destination_path, &self.job.mounts).ok();
                 let others: Vec<_> = destinations
