@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::failure::complain;
 use super::terminal::{Terminal, printable};
 use crate::plan::data_sync::{DataSyncRequest, FilterConfig, Patterns, RemoteToLocalConfig};
-use crate::plan::submission::Task;
+use crate::plan::submission::{Mount, Task};
 use crate::plan::worker::TASK_VARIABLE;
 use crate::sync::{self, Intent, Report, Tell, Worker};
 
@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// Change nothing: print what would be transferred and deleted, one a line
     #[arg(long, conflicts_with = "task")]
     dry_run: bool,
+    /// Transfer nothing: print the request as batches of at most its `batch_size_bytes_limit`
+    #[arg(long, conflicts_with_all = ["task", "dry_run"])]
+    prepare: bool,
     /// Files under way at once
     #[arg(long, default_value_t = 25, requires = "destination")]
     max_concurrency: u32,
@@ -52,7 +55,8 @@ pub(super) struct Arguments {
 /// Transfers, and prints the result as the last line on standard output.
 pub(super) async fn run(arguments: Arguments) -> Exit {
     let lock_timeout = Duration::from_secs(arguments.lock_timeout);
-    let worker = Worker::new(Vec::new(), lock_timeout);
+    let mounts = mounts_of_environment().await;
+    let worker = Worker::new(mounts.clone(), lock_timeout);
     if arguments.task {
         let Ok(reference) = std::env::var(TASK_VARIABLE) else {
             complain(&NoTask);
@@ -60,7 +64,9 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
         };
         return match sync::load::<Task>(&worker, &reference).await {
             Ok(task) => {
-                let worker = Worker::new(task.mounts.clone(), lock_timeout);
+                // Of mounts that reach equally far the task's, which are last, are taken.
+                let mounts = mounts.into_iter().chain(task.mounts.clone()).collect();
+                let worker = Worker::new(mounts, lock_timeout);
                 let _shown = sync::show(worker.progress());
                 carry_out(async move { worker.run(&task).await }, false).await
             }
@@ -76,7 +82,10 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
             Err(error) => return unusable(&error),
         }
     };
-    let worker = if arguments.dry_run { Worker::dry(Vec::new(), tell()) } else { worker };
+    if arguments.prepare {
+        return print_batches(&worker, &batch.requests).await;
+    }
+    let worker = if arguments.dry_run { Worker::dry(mounts, tell()) } else { worker };
     let _shown = sync::show(worker.progress());
     let sync::Batch { requests, allow_partial_failure } = batch;
     carry_out(async move { worker.run_requests(&requests).await }, allow_partial_failure).await
@@ -115,6 +124,35 @@ impl Arguments {
     }
 }
 
+/// The mounts that the environment names; what it does not name well is told and passed over.
+pub(super) async fn mounts_of_environment() -> Vec<Mount> {
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let (mounts, errors) = sync::mounts(variables).await;
+    for error in errors {
+        complain(&error);
+    }
+    mounts
+}
+
+async fn print_batches(worker: &Worker, requests: &[DataSyncRequest]) -> Exit {
+    let mut prepared = sync::Prepared { requests: Vec::new() };
+    for request in requests {
+        match sync::prepare(worker, request).await {
+            Ok(batches) => prepared.requests.extend(batches.requests),
+            Err(error) => {
+                let failure = sync::Failure::new(&request.source_path, &error);
+                let _ = writeln!(std::io::stderr(), "{failure}");
+                return Exit::Failed;
+            }
+        }
+    }
+    let printed = serde_json::to_string(&prepared)
+        .map_err(std::io::Error::from)
+        .and_then(|line| Terminal::new(true).print(&line));
+    printed.map_or_else(|error| unusable(&error), |()| Exit::Done)
+}
+
 /// Lets the work run among the transfers it waits for, which it would else be woken for on a
 /// thread of its own, each time.
 async fn carry_out(
@@ -144,7 +182,7 @@ fn tell() -> Tell {
 pub(super) fn finish(report: &Report, allow_partial_failure: bool) -> Exit {
     for failure in &report.failures {
         // Where stderr is gone, the result still tells.
-        let _ = writeln!(std::io::stderr(), "{}: {}", failure.path, failure.reason);
+        let _ = writeln!(std::io::stderr(), "{failure}");
     }
     let printed = serde_json::to_string(report)
         .map_err(std::io::Error::from)

@@ -83,23 +83,46 @@ pub async fn load<T: DeserializeOwned>(
     }
 }
 
-/// Reads the requests that `reference` names: one, a list, or a batch whose list may lie in S3.
+/// Reads the requests that `reference` names: one, a list, or a batch whose list may lie in S3; or
+/// several batches, as a preparation gives them.
 pub async fn load_requests(worker: &Worker, reference: &str) -> Result<Batch, DocumentError> {
-    let mut document: Value = load(worker, reference).await?;
+    let document: Value = load(worker, reference).await?;
+    let mut batch = Batch::default();
+    let allowed = add(worker, document, &mut batch.requests).await?;
+    batch.allow_partial_failure = allowed;
+    Ok(batch)
+}
+
+/// Adds what `document` holds to `requests`; answers whether some of it may fail.
+async fn add(
+    worker: &Worker,
+    mut document: Value,
+    requests: &mut Vec<DataSyncRequest>,
+) -> Result<bool, DocumentError> {
+    if let Some(Value::String(elsewhere)) = document.get("requests") {
+        let elsewhere = elsewhere.clone();
+        document["requests"] = load(worker, &elsewhere).await?;
+    }
     if document.is_array() {
-        let requests = serde_json::from_value(document)?;
-        return Ok(Batch { requests, allow_partial_failure: false });
+        requests.extend(serde_json::from_value::<Vec<_>>(document)?);
+        return Ok(false);
     }
-    match document.get("requests") {
+    let is_batch = |value: &Value| value.get("requests").is_some();
+    let nested = match document.get_mut("requests") {
+        Some(Value::Array(batches)) if batches.iter().any(is_batch) => std::mem::take(batches),
+        Some(_) => {
+            let batch: Batch = serde_json::from_value(document)?;
+            requests.extend(batch.requests);
+            return Ok(batch.allow_partial_failure);
+        }
         None => {
-            let requests = vec![serde_json::from_value(document)?];
-            return Ok(Batch { requests, allow_partial_failure: false });
+            requests.push(serde_json::from_value(document)?);
+            return Ok(false);
         }
-        Some(Value::String(elsewhere)) => {
-            let elsewhere = elsewhere.clone();
-            document["requests"] = load(worker, &elsewhere).await?;
-        }
-        Some(_) => {}
+    };
+    let mut allowed = true;
+    for batch in nested {
+        allowed &= Box::pin(add(worker, batch, requests)).await?;
     }
-    Ok(serde_json::from_value(document)?)
+    Ok(allowed)
 }

@@ -28,6 +28,12 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.reason)
+    }
+}
+
 /// What can go wrong with one path.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
@@ -90,8 +96,14 @@ pub enum SyncError {
     #[error("a symbolic link leads out of {}", .0.display())]
     LeadsOut(PathBuf),
     /// A name S3 has no key for.
-    #[error("its name is not UTF-8, which S3 keys must be")]
+    #[error("its name is not UTF-8, which S3 keys and requests must be")]
     NotUtf8,
+    /// What a source holds cannot be told in full.
+    #[error("cannot list {0}")]
+    Listing(String),
+    /// A place for requests that is none in S3.
+    #[error("`{0}` is no S3 path, where alone requests are put")]
+    NoS3Path(String),
     /// A pipe, socket or device.
     #[error("it is neither a file nor a directory")]
     NotAFile,

@@ -30,10 +30,12 @@ pub enum LocationError {
     #[error("`{0}` is no S3 path: it needs the form s3://bucket/key")]
     NoBucket(String),
     /// An EFS URI without its two parts.
-    #[error("`{0}` is no EFS path: it needs the form fs-…:/path")]
+    #[error("`{0}` is no EFS path: it needs the form efs://fs-0123abcd:/path")]
     NoEfsPath(String),
     /// No mount has this file system and a directory above the path.
-    #[error("`{0}` lies on no mounted file system")]
+    #[error(
+        "`{0}` lies on no mounted file system that a task or EFS_MOUNT_POINT_PATH_x and EFS_MOUNT_POINT_ID_x name"
+    )]
     NotMounted(String),
     /// A path that could leave the directory it is under.
     #[error("`{0}` has a `..` in it")]
@@ -53,12 +55,7 @@ impl Location {
             }
             return Ok(Self::S3(S3Path { bucket: bucket.to_owned(), key: key.to_owned() }));
         }
-        let uri = text.strip_prefix("efs://");
-        if uri.is_some() || text.starts_with("fs-") && text.contains(":/") {
-            let (file_system, path) = uri
-                .unwrap_or(text)
-                .split_once(':')
-                .ok_or_else(|| LocationError::NoEfsPath(text.to_owned()))?;
+        if let Some((file_system, path)) = efs_uri(text)? {
             return resolve_efs(text, file_system, path, mounts).map(Self::Local);
         }
         let path = text.strip_prefix("file://").unwrap_or(text);
@@ -122,6 +119,30 @@ impl fmt::Display for S3Path {
 
 fn escapes(path: &str) -> bool {
     Path::new(path).components().any(|component| component == Component::ParentDir)
+}
+
+/// The file system and path of an EFS URI in any form the reference takes: `[efs://]fs-…:/path`,
+/// `efs://fs-…/path`, with the file system's DNS name instead of its id.
+fn efs_uri(text: &str) -> Result<Option<(&str, &str)>, LocationError> {
+    let (rest, is_uri) = match text.strip_prefix("efs://") {
+        Some(rest) => (rest, true),
+        None => (text, false),
+    };
+    let end = rest.find([':', '/']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    // Without a scheme only the colon tells it from a directory of that name.
+    let (id, dns) = host.split_once('.').unwrap_or((host, ""));
+    let named = id.strip_prefix("fs-").is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    let named =
+        named && (dns.is_empty() || dns.starts_with("efs.") && dns.ends_with(".amazonaws.com"));
+    match (is_uri, path.strip_prefix(':')) {
+        (true, colon) if named => Ok(Some((id, colon.unwrap_or(path)))),
+        (true, _) => Err(LocationError::NoEfsPath(text.to_owned())),
+        (false, Some(path)) if named => Ok(Some((id, path))),
+        (false, _) => Ok(None),
+    }
 }
 
 /// The mount whose directory on the file system is nearest above `path`, then the rest below its

@@ -52,6 +52,17 @@ impl Item {
         }
     }
 
+    /// Its path below `source`, the folder it was listed from, whatever its relative path is cut
+    /// from.
+    pub fn below(&self, source: &Location) -> OsString {
+        match (&self.origin, source) {
+            (Origin::Object { path, .. }, Location::S3(source)) => {
+                path.key.strip_prefix(&source.folder_key()).unwrap_or(&path.key).into()
+            }
+            _ => self.relative.clone(),
+        }
+    }
+
     /// Its path below the source as text, as S3 needs it.
     pub fn relative_key(&self) -> Result<&str, SyncError> {
         self.relative.to_str().ok_or(SyncError::NotUtf8)

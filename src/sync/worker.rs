@@ -47,6 +47,10 @@ impl Worker {
         Arc::clone(&self.job.progress)
     }
 
+    pub(super) fn job(&self) -> &Job {
+        &self.job
+    }
+
     pub(super) fn mounts(&self) -> &[Mount] {
         &self.job.mounts
     }
