@@ -15,7 +15,7 @@ use super::outcome::Outcome;
 use super::partial::Partial;
 use super::rules::{Object, Rules};
 use super::source::time;
-use super::wire::{Part, Wire, part_size, parts};
+use super::wire::{Part, Wire, part_size, parts, persist};
 
 /// `CopyObject` takes objects up to this size.
 const IN_ONE_CALL: u64 = 5 << 30;
@@ -41,16 +41,7 @@ pub(super) async fn in_s3(
     let source = format!("{}/{}", object.path.bucket, object.path.key);
     let source = utf8_percent_encode(&source, SOURCE).to_string();
     if object.size <= IN_ONE_CALL {
-        wire.client()
-            .await
-            .copy_object()
-            .copy_source(source)
-            .copy_source_if_match(&object.etag)
-            .bucket(&target.bucket)
-            .key(&target.key)
-            .send()
-            .await
-            .map_err(SyncError::s3("CopyObject"))?;
+        persist(|| copy(wire, object, &source, target)).await?;
     } else {
         // Its parts take one each: holding on to this as well would leave none for the last of
         // as many objects as there are permits.
@@ -59,6 +50,17 @@ pub(super) async fn in_s3(
     }
     wire.progress.add_bytes(object.size);
     Ok(Outcome::Transferred { bytes: object.size })
+}
+
+async fn copy(
+    wire: &Wire,
+    object: &Object,
+    source: &str,
+    target: &S3Path,
+) -> Result<(), SyncError> {
+    let call = wire.client().await.copy_object().copy_source(source);
+    let call = call.copy_source_if_match(&object.etag).bucket(&target.bucket).key(&target.key);
+    call.send().await.map(|_| ()).map_err(SyncError::s3("CopyObject"))
 }
 
 async fn is_there(
@@ -91,12 +93,19 @@ async fn in_parts(
     source: &str,
     target: &S3Path,
 ) -> Result<(), SyncError> {
-    let upload = Multipart::of_copies(wire, target).await?;
+    let head = integrity::head(&wire.client().await, &object.path).await?;
+    let head = head.ok_or(SyncError::Missing)?;
+    let upload = Multipart::of_copies(wire, target, &head).await?;
     let id = upload.id().to_owned();
     upload
         .carry_out(
             parts(object.size, part_size(object.size).max(PART)),
-            |number, part| copy_part(wire, object, source, target, &id, number, part),
+            |number, part| {
+                let id = &id;
+                let copy =
+                    move || copy_part(wire, object, source, target, id, number, part.clone());
+                async move { persist(copy).await }
+            },
             || Ok(()),
         )
         .await

@@ -175,11 +175,20 @@ impl SyncError {
         matches!(self, Self::S3 { code: Some(code), .. } if code == "NotFound" || code == "NoSuchKey")
     }
 
-    /// Whether the same transfer may succeed when tried again: what broke was on the wire.
+    /// Whether the same transfer may succeed when tried again: what broke was on the wire, or S3 has
+    /// too much to do. The SDK stops trying when many calls fail at once.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self, Self::Body(_) | Self::Size { .. } | Self::Checksum { .. })
+        match self {
+            Self::Body(_) | Self::Size { .. } | Self::Checksum { .. } => true,
+            Self::S3 { code: Some(code), .. } => BUSY.contains(&code.as_str()),
+            _ => false,
+        }
     }
 }
+
+/// S3's codes for what passes
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
+const BUSY: [&str; 4] = ["SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout"];
 
 /// Runs file work where it may block.
 pub(super) async fn blocking<T: Send + 'static>(

@@ -4,7 +4,7 @@
 //! lock that nobody else sees.
 
 use std::fs::{self, File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use tokio::time::{Instant, sleep};
 
 use super::error::SyncError;
+use super::placing::beside;
 
 const SUFFIX: &str = ".demand.lock";
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -23,12 +24,6 @@ pub(super) struct Lock {
     _file: File,
 }
 
-/// Where the lock of `destination` lies.
-fn path_beside(destination: &Path) -> PathBuf {
-    let name = destination.file_name().unwrap_or(destination.as_os_str());
-    destination.with_file_name(format!(".{}{SUFFIX}", name.to_string_lossy()))
-}
-
 /// Whether a file of this name is a lock, held or not.
 pub(super) fn is_lock(name: &[u8]) -> bool {
     name.starts_with(b".") && name.ends_with(SUFFIX.as_bytes())
@@ -37,7 +32,7 @@ pub(super) fn is_lock(name: &[u8]) -> bool {
 impl Lock {
     /// Waits at most `timeout` for the lock of `destination`.
     pub async fn acquire(destination: &Path, timeout: Duration) -> Result<Self, SyncError> {
-        let path = path_beside(destination);
+        let path = beside(destination, SUFFIX);
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::create_dir_all(parent).map_err(SyncError::file("create the directory", parent))?;
         }

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -19,14 +21,30 @@ pub(super) struct Multipart<'a> {
 }
 
 impl<'a> Multipart<'a> {
-    /// Begins one whose parts S3 copies from another object.
-    pub async fn of_copies(wire: &'a Wire, target: &'a S3Path) -> Result<Self, SyncError> {
-        Self::begin(wire, target, None, None).await
+    /// Begins one whose parts S3 copies from another object, which `source` describes: what
+    /// `CopyObject` would take over by itself.
+    pub async fn of_copies(
+        wire: &'a Wire,
+        target: &'a S3Path,
+        source: &HeadObjectOutput,
+    ) -> Result<Self, SyncError> {
+        let call = wire.client().await.create_multipart_upload();
+        let call = call
+            .set_content_type(source.content_type.clone())
+            .set_content_encoding(source.content_encoding.clone())
+            .set_content_language(source.content_language.clone())
+            .set_content_disposition(source.content_disposition.clone())
+            .set_cache_control(source.cache_control.clone())
+            .set_metadata(source.metadata.clone());
+        Self::begin(wire, target, call, None).await
     }
 
     /// Begins one whose parts are sent, each with the checksum that [`Multipart::ALGORITHM`] names.
     pub async fn of_bytes(wire: &'a Wire, target: &'a S3Path) -> Result<Self, SyncError> {
-        Self::begin(wire, target, Some(Self::ALGORITHM), Some(ChecksumType::FullObject)).await
+        let whole = ChecksumType::FullObject;
+        let call = wire.client().await.create_multipart_upload();
+        let call = call.checksum_algorithm(Self::ALGORITHM).checksum_type(whole.clone());
+        Self::begin(wire, target, call, Some(whole)).await
     }
 
     /// What S3 verifies sent parts, and the whole, by.
@@ -35,17 +53,12 @@ impl<'a> Multipart<'a> {
     async fn begin(
         wire: &'a Wire,
         target: &'a S3Path,
-        algorithm: Option<ChecksumAlgorithm>,
+        call: CreateMultipartUploadFluentBuilder,
         checksum: Option<ChecksumType>,
     ) -> Result<Self, SyncError> {
-        let created = wire
-            .client()
-            .await
-            .create_multipart_upload()
+        let created = call
             .bucket(&target.bucket)
             .key(&target.key)
-            .set_checksum_algorithm(algorithm)
-            .set_checksum_type(checksum.clone())
             .send()
             .await
             .map_err(SyncError::s3("CreateMultipartUpload"))?;

@@ -4,11 +4,17 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::error::SyncError;
+use sha2::{Digest, Sha256};
 
+use super::error::SyncError;
+use super::integrity::hex;
+
+/// Bytes in a file's name (limits.h).
+const NAME_MAX: usize = 255;
 /// Directories remembered as checked; beyond it they are checked again.
 const REMEMBERED: usize = 10_000;
 
@@ -82,7 +88,8 @@ impl Placing {
         Ok(self.root.join(path))
     }
 
-    fn make(&self, directory: &Path) -> Result<(), SyncError> {
+    /// Makes `directory`, which is one of its own paths.
+    pub fn make(&self, directory: &Path) -> Result<(), SyncError> {
         if self.checked().contains(directory) {
             return Ok(());
         }
@@ -127,6 +134,22 @@ pub(super) struct Placed {
 
 fn or_current(root: &Path) -> &Path {
     if root.as_os_str().is_empty() { Path::new(".") } else { root }
+}
+
+/// The path of a file of the worker's own that belongs to `path`: `.NAME` and `suffix` beside it.
+/// The end of a name too long for that is replaced by its hash.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or(path.as_os_str()).as_bytes();
+    let mut own = b".".to_vec();
+    if 1 + name.len() + suffix.len() <= NAME_MAX {
+        own.extend_from_slice(name);
+    } else {
+        let hash = hex(&Sha256::digest(name)[..8]);
+        own.extend_from_slice(&name[..NAME_MAX - 1 - hash.len() - suffix.len()]);
+        own.extend_from_slice(hash.as_bytes());
+    }
+    own.extend_from_slice(suffix.as_bytes());
+    path.with_file_name(OsStr::from_bytes(&own))
 }
 
 fn is_plain(path: &Path) -> bool {

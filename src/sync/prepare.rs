@@ -59,8 +59,11 @@ pub async fn prepare(worker: &Worker, request: &DataSyncRequest) -> Result<Prepa
         Source::Folder(mut items) => {
             let (mut folder, mut listed, mut matched) = (Folder::default(), false, false);
             while let Some(item) = items.recv().await {
-                listed = true;
                 let item = item.map_err(|failure| SyncError::Listing(failure.to_string()))?;
+                if item.is_directory() {
+                    continue;
+                }
+                listed = true;
                 if filter.takes(&item.path())? {
                     matched = true;
                     folder.add(&item.below(&location), item.size);

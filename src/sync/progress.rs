@@ -43,10 +43,14 @@ impl Progress {
     }
 
     pub(super) fn add_file(&self, outcome: Outcome) {
-        self.files.fetch_add(1, Ordering::Relaxed);
-        if let Outcome::Skipped { bytes } = outcome {
-            self.skipped_bytes.fetch_add(bytes, Ordering::Relaxed);
+        match outcome {
+            Outcome::Folder => return,
+            Outcome::Skipped { bytes } => {
+                self.skipped_bytes.fetch_add(bytes, Ordering::Relaxed);
+            }
+            Outcome::Transferred { .. } => {}
         }
+        self.files.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn expect(&self, bytes: u64) {

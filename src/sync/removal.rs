@@ -14,8 +14,11 @@ use super::job::Job;
 use super::journal::{Journal, VerifiedSource, nanoseconds};
 use super::location::{Location, S3Path};
 use super::outcome::Report;
+use super::placing::beside;
 use super::source::{Origin, list};
 
+/// What the name of a directory ends in that is being removed.
+const GOING: &str = ".demand-removed";
 /// Keys in one `DeleteObjects`.
 const BATCH: usize = 1000;
 
@@ -162,7 +165,7 @@ async fn remove(
 /// Removes a file or a directory. A directory first takes a name that says so, in one step: it is
 /// there whole or gone, never half, and a worker killed meanwhile is finished by the next.
 fn remove_local(path: &Path) -> Result<bool, SyncError> {
-    let going = going(path);
+    let going = beside(path, GOING);
     remove_tree(&going)?;
     let is_dir = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.is_dir(),
@@ -178,11 +181,6 @@ fn remove_local(path: &Path) -> Result<bool, SyncError> {
         remove_tree(path)?;
     }
     Ok(true)
-}
-
-fn going(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.demand-removed"))
 }
 
 fn remove_tree(path: &Path) -> Result<(), SyncError> {

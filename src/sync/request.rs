@@ -120,6 +120,11 @@ impl Run<'_> {
         let mut under_way = FuturesUnordered::new();
         let (mut listed, mut matched) = (false, false);
         while let Some(item) = items.recv().await {
+            // Filters are about files; who filters does not expect a skeleton of the rest.
+            let is_directory = item.as_ref().is_ok_and(Item::is_directory);
+            if is_directory && !(filter.takes_all() && transfer.target.is_directory()) {
+                continue;
+            }
             listed = true;
             let Some(item) = taken(item, &filter) else { continue };
             matched = true;
@@ -130,7 +135,7 @@ impl Run<'_> {
                     continue;
                 }
             };
-            if self.request.delete {
+            if self.request.delete && !is_directory {
                 expected.add(&item.relative);
             }
             let ends_bin = !bin.takes(item.size);
@@ -248,6 +253,7 @@ impl Run<'_> {
                 size: item.size,
                 modified_ns: super::journal::nanoseconds(item.modified),
             },
+            Origin::Directory(_) => return Ok(()),
         };
         journal.record(Verified { request: self.index, source })
     }

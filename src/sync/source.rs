@@ -39,8 +39,13 @@ pub(super) struct Item {
 /// Where it is read from.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
-    Object { path: S3Path, etag: String },
+    Object {
+        path: S3Path,
+        etag: String,
+    },
     File(PathBuf),
+    /// A directory, which is nothing to S3 but something to a directory.
+    Directory(PathBuf),
 }
 
 impl Item {
@@ -48,7 +53,7 @@ impl Item {
     pub fn path(&self) -> String {
         match &self.origin {
             Origin::Object { path, .. } => path.to_string(),
-            Origin::File(path) => path.to_string_lossy().into_owned(),
+            Origin::File(path) | Origin::Directory(path) => path.to_string_lossy().into_owned(),
         }
     }
 
@@ -66,6 +71,11 @@ impl Item {
     /// Its path below the source as text, as S3 needs it.
     pub fn relative_key(&self) -> Result<&str, SyncError> {
         self.relative.to_str().ok_or(SyncError::NotUtf8)
+    }
+
+    /// Whether it is a directory on disk.
+    pub fn is_directory(&self) -> bool {
+        matches!(self.origin, Origin::Directory(_))
     }
 
     /// Whether it is the empty object that stands for a folder.
@@ -245,7 +255,7 @@ fn walk(root: PathBuf) -> Result<Items, SyncError> {
                 }
                 continue;
             }
-            if entry.file_type().is_dir() || is_own(entry.file_name().as_bytes()) {
+            if is_own(entry.file_name().as_bytes()) {
                 continue;
             }
             let listed = entry
@@ -271,10 +281,13 @@ pub(super) fn is_own(name: &[u8]) -> bool {
 }
 
 fn item(path: PathBuf, relative: OsString, metadata: &Metadata) -> Result<Item, SyncError> {
+    let modified = metadata.modified().map_err(SyncError::file("look at", &path))?;
+    if metadata.is_dir() {
+        return Ok(Item { origin: Origin::Directory(path), relative, size: 0, modified });
+    }
     if !metadata.is_file() {
         return Err(SyncError::NotAFile);
     }
-    let modified = metadata.modified().map_err(SyncError::file("look at", &path))?;
     Ok(Item { origin: Origin::File(path), relative, size: metadata.len(), modified })
 }
 

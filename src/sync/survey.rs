@@ -19,6 +19,7 @@ pub(super) async fn count(job: Arc<Job>, requests: Vec<DataSyncRequest>) {
                 while let Some(item) = items.recv().await {
                     if let Ok(item) = item
                         && !item.is_placeholder()
+                        && !item.is_directory()
                         && filter.takes(&item.path()).is_ok_and(|takes| takes)
                     {
                         job.progress.expect(item.size);

@@ -19,6 +19,13 @@ pub(super) enum Target {
     S3(Keys),
 }
 
+impl Target {
+    /// Whether it is on disk.
+    pub fn is_directory(&self) -> bool {
+        matches!(self, Self::Directory(_))
+    }
+}
+
 /// The keys of a request's files.
 #[derive(Debug, Clone)]
 pub(super) enum Keys {
@@ -54,8 +61,19 @@ impl Transfer {
             }
             (Origin::File(path), Target::Directory(placing)) => {
                 let file = ready(placing, placing.local_file(&item.relative)?).await?;
-                copy::on_disk(rules, path.clone(), file).await
+                let outcome = copy::on_disk(rules, path.clone(), file).await?;
+                if let Outcome::Transferred { bytes } = outcome {
+                    wire.progress.add_bytes(bytes);
+                }
+                Ok(outcome)
             }
+            (Origin::Directory(_), Target::Directory(placing)) => {
+                let placed = placing.local_file(&item.relative)?;
+                let placing = Arc::clone(placing);
+                blocking(move || placing.make(&placed.path)).await?;
+                Ok(Outcome::Folder)
+            }
+            (Origin::Directory(_), Target::S3(_)) => Ok(Outcome::Folder),
             (Origin::File(path), Target::S3(keys)) => {
                 let (key, occupied) = keys.of(item.relative_key()?);
                 upload::upload(wire, rules, path, &key, occupied).await

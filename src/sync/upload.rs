@@ -14,7 +14,7 @@ use super::multipart::Multipart;
 use super::outcome::Outcome;
 use super::rules::Rules;
 use super::source::time;
-use super::wire::{IN_PARTS_FROM, Part, Wire, part_size, parts};
+use super::wire::{IN_PARTS_FROM, Part, Wire, part_size, parts, persist};
 
 /// Files up to this size are sent from memory, so that what S3 gets is one reading of them.
 const FROM_MEMORY: u64 = 1 << 20;
@@ -39,7 +39,7 @@ pub(super) async fn upload(
         return Ok(Outcome::Transferred { bytes });
     }
     if bytes < IN_PARTS_FROM {
-        whole(wire, source, bytes, target).await?;
+        persist(|| whole(wire, source, bytes, target)).await?;
     } else {
         in_parts(wire, source, &before, target).await?;
     }
@@ -120,7 +120,12 @@ async fn in_parts(
     upload
         .carry_out(
             parts(before.len(), part_size(before.len())),
-            |number, part| send_part(wire, source, target, &id, number, part),
+            |number, part| {
+                let id = &id;
+                async move {
+                    persist(|| send_part(wire, source, target, id, number, part.clone())).await
+                }
+            },
             || unchanged(source, before),
         )
         .await

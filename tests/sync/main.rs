@@ -6,12 +6,14 @@
     reason = "clippy takes only functions marked as tests for tests, not what they share"
 )]
 
+mod batches;
 mod delivery;
 mod down;
 mod endpoint;
 mod faults;
 mod held;
 mod lab;
+mod mounts;
 mod patience;
 mod task;
 mod trees;
