@@ -76,7 +76,9 @@ async fn work(
         assert!(head.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(&head));
         let mut left = if up { 0 } else { end - first - body_in_buffer as u64 };
         while left > 0 {
-            left -= stream.read(&mut buffer).await.unwrap() as u64;
+            let read = stream.read(&mut buffer).await.unwrap();
+            assert_ne!(read, 0, "the server closed the connection");
+            left -= read as u64;
         }
     }
 }

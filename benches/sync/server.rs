@@ -17,6 +17,7 @@ mod chunked;
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 
@@ -143,9 +144,8 @@ impl Server {
         Ok(match method {
             Method::GET if path == "/-/sum" => self.sum(&query),
             Method::GET if key.is_empty() => self.list(&query),
-            Method::HEAD if key.is_empty() => text(StatusCode::OK, ""),
+            Method::HEAD | Method::PUT if key.is_empty() => text(StatusCode::OK, ""),
             Method::GET | Method::HEAD => self.get(&key, &method, request.headers()),
-            Method::PUT if key.is_empty() => text(StatusCode::OK, ""),
             Method::PUT => self.put(key, &query, request).await,
             Method::POST => self.post(key, &query, request).await,
             Method::DELETE => text(StatusCode::NO_CONTENT, ""),
@@ -235,7 +235,8 @@ impl Server {
             return text(
                 StatusCode::OK,
                 &format!(
-                    "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+                    "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key>\
+                     <UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
                 ),
             );
         };
@@ -251,7 +252,8 @@ impl Server {
         text(
             StatusCode::OK,
             &format!(
-                "<CompleteMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><ETag>&quot;{etag}&quot;</ETag></CompleteMultipartUploadResult>"
+                "<CompleteMultipartUploadResult><Bucket>b</Bucket><Key>k</Key>\
+                 <ETag>&quot;{etag}&quot;</ETag></CompleteMultipartUploadResult>"
             ),
         )
     }
@@ -278,18 +280,29 @@ impl Server {
         let (mut last, mut count) = ("", 0);
         for (key, object) in found.by_ref().take(limit) {
             (last, count) = (key, count + 1);
-            xml.push_str(&format!(
-                "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>&quot;{}&quot;</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
-                encode(key), self.started, etag(*object).to_str().unwrap().trim_matches('"'), object.size
-            ));
+            let (key, tag, size) = (encode(key), etag(*object), object.size);
+            let (tag, started) = (tag.to_str().unwrap().trim_matches('"'), &self.started);
+            write!(
+                xml,
+                "<Contents><Key>{key}</Key><LastModified>{started}</LastModified>\
+                 <ETag>&quot;{tag}&quot;</ETag><Size>{size}</Size>\
+                 <StorageClass>STANDARD</StorageClass></Contents>"
+            )
+            .unwrap();
         }
         let more = found.next().is_some();
-        xml.push_str(&format!("<KeyCount>{count}</KeyCount><MaxKeys>{limit}</MaxKeys><IsTruncated>{more}</IsTruncated>"));
+        write!(
+            xml,
+            "<KeyCount>{count}</KeyCount><MaxKeys>{limit}</MaxKeys><IsTruncated>{more}</IsTruncated>"
+        )
+        .unwrap();
         if more {
-            xml.push_str(&format!(
+            write!(
+                xml,
                 "<NextContinuationToken>{last}</NextContinuationToken><NextMarker>{}</NextMarker>",
                 encode(last)
-            ));
+            )
+            .unwrap();
         }
         xml.push_str("</ListBucketResult>");
         text(StatusCode::OK, &xml)
@@ -302,18 +315,18 @@ async fn receive(request: Request<Incoming>) -> Result<Object, String> {
         |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     let decoded = header("x-amz-decoded-content-length");
     let announced = header("x-amz-checksum-crc64nvme");
-    let mut decoder = Decoder::new(decoded.is_some());
+    let mut chunks = Decoder::new(decoded.is_some());
     let (mut digest, mut size) = (Digest::new(CRC), 0);
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else { continue };
-        decoder.decode(&data, |bytes| {
+        chunks.decode(&data, |bytes| {
             digest.update(bytes);
             size += bytes.len() as u64;
         });
     }
     let found = digest.finalize();
-    let announced = announced.or(decoder.trailer("x-amz-checksum-crc64nvme"));
+    let announced = announced.or(chunks.trailer("x-amz-checksum-crc64nvme"));
     if decoded.is_some_and(|decoded| decoded.parse() != Ok(size)) {
         return Err(format!("{size} bytes came"));
     }

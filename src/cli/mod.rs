@@ -101,7 +101,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments).await.into(),
         Command::Check(arguments) => check::run(&arguments).await.into(),
         Command::Plan(arguments) => plan::run(&arguments).await.into(),
-        Command::Sync(arguments) => sync::run(arguments).await.into(),
+        Command::Sync(arguments) => Box::pin(sync::run(arguments)).await.into(),
         Command::Remove(arguments) => remove::run(arguments).await.into(),
         Command::Openapi => openapi::run().into(),
         Command::Submit(arguments) => submit::run(arguments).await.into(),

@@ -161,7 +161,9 @@ impl Verification {
     }
 
     fn take(&mut self, chunks: &[Bytes]) {
-        chunks.iter().for_each(|bytes| self.update(bytes));
+        for bytes in chunks {
+            self.update(bytes);
+        }
     }
 
     /// The number of bytes, all of which are right.

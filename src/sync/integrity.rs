@@ -119,7 +119,7 @@ impl Fingerprint {
         let mut pieces = pieces.into_iter().peekable();
         match (self, pieces.peek()) {
             (Self::Whole(algorithm, expected), Some(Piece::Crc(first))) => {
-                let mut whole = *first;
+                let mut whole = **first;
                 for piece in pieces.skip(1) {
                     let Piece::Crc(piece) = piece else { return false };
                     whole.combine(&piece);
@@ -184,7 +184,7 @@ impl Pieces {
     /// Begins the digest of a piece.
     pub fn begin(self) -> Piece {
         match self {
-            Self::Crc(algorithm) => Piece::Crc(Digest::new(algorithm)),
+            Self::Crc(algorithm) => Piece::Crc(Box::new(Digest::new(algorithm))),
             Self::Md5 { .. } => Piece::Md5(Md5::new()),
         }
     }
@@ -193,7 +193,7 @@ impl Pieces {
 /// The digest of a piece.
 #[derive(Debug, Clone)]
 pub(super) enum Piece {
-    Crc(Digest),
+    Crc(Box<Digest>),
     Md5(Md5),
 }
 

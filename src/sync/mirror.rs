@@ -44,7 +44,7 @@ pub(super) fn on_disk(
     root: &Path,
     expected: &Expected,
     spared: &[Location],
-    tell: Option<Tell>,
+    tell: Option<&Tell>,
 ) -> Result<Report, SyncError> {
     let mut report = Report::default();
     if tell.is_some() && !root.exists() {
@@ -61,7 +61,7 @@ pub(super) fn on_disk(
             continue;
         }
         report.files_deleted += 1;
-        if let Some(tell) = &tell {
+        if let Some(tell) = tell {
             tell(&Intent::Delete { path: entry.path().display().to_string() });
             continue;
         }
@@ -83,7 +83,7 @@ pub(super) async fn in_s3(
     folder: &S3Path,
     expected: &Expected,
     spared: &[Location],
-    tell: Option<Tell>,
+    tell: Option<&Tell>,
 ) -> Report {
     let mut report = Report::default();
     let mut there = list(client.clone(), folder.clone(), folder.key.clone());
@@ -101,7 +101,7 @@ pub(super) async fn in_s3(
         if kept || is_spared(&Location::S3(path.clone()), spared) {
             continue;
         }
-        if let Some(tell) = &tell {
+        if let Some(tell) = tell {
             report.files_deleted += 1;
             tell(&Intent::Delete { path: path.to_string() });
         } else {

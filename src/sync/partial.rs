@@ -38,14 +38,13 @@ impl Partial {
         let digest = Sha256::digest(target.as_os_str().as_bytes());
         let id = u64::from_be_bytes(std::array::from_fn(|index| digest[index]));
         let path = directory.join(format!("{PREFIX}{id:016x}{SUFFIX}"));
-        let (file, path) = match take(&path).map_err(SyncError::file("create", &path))? {
-            Some(file) => (file, path),
-            None => {
-                let own = format!("{PREFIX}{id:016x}-{}{SUFFIX}", Uuid::new_v4().simple());
-                let path = directory.join(own);
-                let file = File::create_new(&path).map_err(SyncError::file("create", &path))?;
-                (file, path)
-            }
+        let taken = take(&path).map_err(SyncError::file("create", &path))?;
+        let (file, path) = if let Some(file) = taken {
+            (file, path)
+        } else {
+            let own = format!("{PREFIX}{id:016x}-{}{SUFFIX}", Uuid::new_v4().simple());
+            let path = directory.join(own);
+            (File::create_new(&path).map_err(SyncError::file("create", &path))?, path)
         };
         Ok(Self { file, path, target: target.to_owned(), direct: false, published: false })
     }

@@ -278,12 +278,13 @@ impl Run<'_> {
         let mirrored = match &transfer.target {
             Target::Directory(placing) => {
                 let placing = Arc::clone(placing);
-                blocking(move || mirror::on_disk(placing.root(), &expected, &others, tell)).await?
+                blocking(move || mirror::on_disk(placing.root(), &expected, &others, tell.as_ref()))
+                    .await?
             }
             // Below a whole bucket lies what is not this demand's.
             Target::S3(Keys::Below { folder, .. }) if !folder.key.is_empty() => {
                 let client = transfer.wire.client().await;
-                mirror::in_s3(&client, folder, &expected, &others, tell).await
+                mirror::in_s3(&client, folder, &expected, &others, tell.as_ref()).await
             }
             Target::S3(_) => return Ok(()),
         };
