@@ -15,8 +15,8 @@ use super::outcome::Outcome;
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// Drawn while what is to be done is still being counted, and once that is known.
-const COUNTING: &str = "{spinner} {msg}";
-const COUNTED: &str = "{bar:24} {percent:>3} % {msg}";
+const COUNTING: &str = "{spinner} {wide_msg}";
+const COUNTED: &str = "{bar:24} {percent:>3} % {wide_msg}";
 
 /// Counted while transfers run.
 #[derive(Debug, Default)]
