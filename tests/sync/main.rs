@@ -12,6 +12,7 @@ mod endpoint;
 mod faults;
 mod held;
 mod lab;
+mod moto;
 mod patience;
 mod task;
 mod trees;
