@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{TryStreamExt, stream};
 use md5::{Digest, Md5};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
@@ -69,6 +70,10 @@ impl Held {
     pub fn put(&self, key: &str, content: impl Into<Vec<u8>>) {
         self.tags.lock().unwrap().remove(key);
         self.objects.lock().unwrap().insert(key.to_owned(), content.into());
+    }
+
+    pub fn remove(&self, key: &str) {
+        self.objects.lock().unwrap().remove(key);
     }
 
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
@@ -286,7 +291,8 @@ impl S3 for Held {
             .iter()
             .filter(|(key, _)| key.starts_with(&prefix))
             .map(|(key, content)| Object {
-                key: Some(key.clone()),
+                // As the worker asks for them.
+                key: Some(utf8_percent_encode(key, NON_ALPHANUMERIC).to_string()),
                 size: self.size(key, content),
                 e_tag: Some(self.tag(key, content)),
                 last_modified: Some(long_ago()),
@@ -296,6 +302,7 @@ impl S3 for Held {
         Ok(S3Response::new(ListObjectsV2Output {
             contents: Some(contents),
             is_truncated: Some(false),
+            encoding_type: req.input.encoding_type,
             ..ListObjectsV2Output::default()
         }))
     }

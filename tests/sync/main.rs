@@ -6,12 +6,18 @@
     reason = "clippy takes only functions marked as tests for tests, not what they share"
 )]
 
+mod bins;
+mod corners;
 mod delivery;
+mod disk_full;
 mod down;
+mod dry_run;
 mod endpoint;
 mod faults;
 mod held;
+mod killed;
 mod lab;
+mod many;
 mod mishaps;
 mod moto;
 mod patience;
