@@ -18,6 +18,8 @@ use super::source::{Origin, list};
 
 /// Keys in one `DeleteObjects`.
 const BATCH: usize = 1000;
+/// Bytes of a name, on every file system in use (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
 
 /// Objects of one bucket to be deleted, a batch a call.
 #[derive(Debug)]
@@ -163,7 +165,9 @@ async fn remove(
 /// there whole or gone, never half, and a worker killed meanwhile is finished by the next.
 fn remove_local(path: &Path) -> Result<bool, SyncError> {
     let going = going(path);
-    remove_tree(&going)?;
+    if let Some(going) = &going {
+        remove_tree(going)?;
+    }
     let is_dir = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.is_dir(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -171,18 +175,22 @@ fn remove_local(path: &Path) -> Result<bool, SyncError> {
     };
     if !is_dir {
         fs::remove_file(path).map_err(SyncError::file("remove", path))?;
-    } else if fs::rename(path, &going).is_ok() {
-        remove_tree(&going)?;
+    } else if let Some(going) = &going
+        && fs::rename(path, going).is_ok()
+    {
+        remove_tree(going)?;
     } else {
-        // No right to write beside it, or a mount: then as it stands.
+        // No right to write beside it, a mount, or a name too long: then as it stands.
         remove_tree(path)?;
     }
     Ok(true)
 }
 
-fn going(path: &Path) -> PathBuf {
+/// The name a directory takes while it is removed; none where it would be too long for one.
+fn going(path: &Path) -> Option<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.demand-removed"))
+    let name = format!(".{name}.demand-removed");
+    (name.len() <= LONGEST_NAME).then(|| path.with_file_name(name))
 }
 
 fn remove_tree(path: &Path) -> Result<(), SyncError> {

@@ -124,6 +124,18 @@ async fn the_longest_key_goes_down_and_up_and_a_longer_segment_is_refused_by_nam
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_longest_name_can_be_removed() {
+    let lab = Lab::open().await;
+    for length in [239, 240, 255] {
+        let name = "n".repeat(length);
+        lab.write(&format!("d/{name}/file"), "file");
+        let removed = lab.run(&["remove", &lab.text(&format!("d/{name}"))]).await.ok();
+        assert_eq!(removed["paths_removed"], 1, "{length}");
+        assert_eq!(fs::read_dir(lab.path("d")).unwrap().count(), 0, "{length}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn empty_files_and_empty_directories_are_no_trouble() {
     let lab = Lab::open().await;
     fs::create_dir_all(lab.path("s/hollow")).unwrap();
