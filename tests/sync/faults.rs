@@ -102,7 +102,7 @@ async fn what_stays_broken_fails_by_name_and_leaves_no_file() {
 }
 
 /// Every path that failed, in order, with its reason.
-fn reasons(ran: Ran) -> Vec<(String, String)> {
+fn reasons(ran: &Ran) -> Vec<(String, String)> {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let text = |failure: &Value, field: &str| failure[field].as_str().unwrap().to_owned();
     let failures = ran.result["failures"].as_array().unwrap().iter();
@@ -143,7 +143,7 @@ async fn a_connection_that_is_reset_within_a_body_is_tried_again_a_few_times() {
     for name in ["middle", "large"] {
         held.meet("GetObject", &format!("f/{name}"), u32::MAX, Mishap::CutOff);
     }
-    let failed = reasons(lab.sync("s3://data/f", &lab.text("f"), json!({})).await);
+    let failed = reasons(&lab.sync("s3://data/f", &lab.text("f"), json!({})).await);
     let paths: Vec<&str> = failed.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(paths, ["s3://data/f/large", "s3://data/f/middle", "s3://data/f/small"]);
     assert!(arrived(&lab).is_empty(), "{:?}", arrived(&lab));
@@ -169,7 +169,7 @@ async fn bytes_that_do_not_fit_their_checksum_never_become_a_file() {
         held.put(&format!("f/right-{name}"), bytes(size));
         held.sign(&format!("f/right-{name}"), &crc64nvme(&bytes(size)));
     }
-    let failed = reasons(lab.sync("s3://data/f", &lab.text("f"), json!({})).await);
+    let failed = reasons(&lab.sync("s3://data/f", &lab.text("f"), json!({})).await);
     let paths: Vec<&str> = failed.iter().map(|(path, _)| path.as_str()).collect();
     let wrong = [
         "corrupt-large",
@@ -211,7 +211,7 @@ async fn an_object_uploaded_in_parts_is_held_against_the_tag_of_its_parts() {
     for (name, _) in &sizes[..2] {
         held.fail(&format!("f/{name}"), Fault::Corrupt(u32::MAX));
     }
-    let failed = reasons(lab.sync("s3://data/f", &lab.text("bad"), json!({})).await);
+    let failed = reasons(&lab.sync("s3://data/f", &lab.text("bad"), json!({})).await);
     assert_eq!(failed.len(), 2, "{failed:?}");
     for (path, reason) in failed {
         assert!(reason.contains("md5"), "{path}: {reason}");

@@ -39,6 +39,9 @@ pub enum Fault {
     Restless(u32),
 }
 
+/// The parts of an upload by their numbers.
+type Parts = BTreeMap<i32, Vec<u8>>;
+
 #[derive(Debug, Clone, Default)]
 pub struct Held {
     objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
@@ -52,7 +55,7 @@ pub struct Held {
     /// Their tags, once asked for.
     tags: Arc<Mutex<BTreeMap<String, ETag>>>,
     /// Uploads under way, each with its parts.
-    uploads: Arc<Mutex<BTreeMap<String, BTreeMap<i32, Vec<u8>>>>>,
+    uploads: Arc<Mutex<BTreeMap<String, Parts>>>,
     begun: Arc<AtomicUsize>,
     mishaps: Arc<Mishaps>,
     copying: Arc<Copying>,

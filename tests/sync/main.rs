@@ -3,6 +3,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     reason = "clippy takes only functions marked as tests for tests, not what they share"
 )]
 

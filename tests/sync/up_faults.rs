@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::held::Held;
-use crate::lab::{Lab, bytes};
+use crate::lab::{Lab, Ran, bytes};
 use crate::mishaps::Mishap;
 
 /// Sent from memory, from the file, and in parts.
@@ -21,7 +21,7 @@ fn carrier(name: &str) -> &'static str {
 }
 
 /// The paths that failed, in order.
-fn failed(lab: &Lab, ran: crate::lab::Ran) -> Vec<String> {
+fn failed(lab: &Lab, ran: &Ran) -> Vec<String> {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let failures = ran.result["failures"].as_array().unwrap().iter();
     let root = format!("{}/", lab.text("s"));
@@ -108,7 +108,7 @@ async fn what_keeps_an_upload_from_ending_fails_by_name_and_leaves_nothing_behin
         "denied/middle",
         "denied/small",
     ];
-    let failed = failed(&lab, ran);
+    let failed = failed(&lab, &ran);
     assert_eq!(failed, wanted);
     for name in failed {
         assert!(held.get(&format!("k/{name}")).is_none(), "{name}");
@@ -146,7 +146,7 @@ async fn a_file_that_changes_while_it_is_sent_fails_by_name_and_its_parts_make_n
     let ran = lab.sync(&lab.text("s"), "s3://data/k", moved).await;
     let wanted = ["grown", "removed", "shrunk"]
         .map(|change| ["large", "middle", "small"].map(|name| format!("{change}/{name}")));
-    assert_eq!(failed(&lab, ran), wanted.concat());
+    assert_eq!(failed(&lab, &ran), wanted.concat());
     for change in ["grown", "shrunk", "removed"] {
         assert!(held.get(&format!("k/{change}/large")).is_none(), "{change}");
     }
