@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -11,6 +12,10 @@ use futures::StreamExt;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// Far beyond what any worker here takes to come to a call.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What becomes of a call.
 #[derive(Clone)]
@@ -65,6 +70,11 @@ impl Mishaps {
     }
 
     pub async fn call(&self, operation: &str, key: &str) {
+        let called = timeout(PATIENCE, self.wait_for(operation, key)).await;
+        called.expect("the worker comes to that call");
+    }
+
+    async fn wait_for(&self, operation: &str, key: &str) {
         loop {
             let came = self.came.notified();
             tokio::pin!(came);

@@ -159,3 +159,28 @@ async fn a_file_that_changes_while_it_is_sent_fails_by_name_and_its_parts_make_n
     }
     assert_eq!(held.uploads_left(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changed_after_it_was_sent_is_not_removed_from_its_source() {
+    let held = Held::default();
+    let lab = held.open().await;
+    for name in ["s/changed", "s/kept", "t/later"] {
+        lab.write(name, "content");
+    }
+    // By the next request, after which all sources are removed.
+    let path = lab.path("s/changed");
+    let happens = Arc::new(move || fs::write(&path, "written meanwhile").unwrap());
+    held.meet("PutObject", "k/later", 1, Mishap::After(happens));
+    let request = |source: String, key: &str| {
+        json!({
+            "source_path": source, "destination_path": format!("s3://data/{key}"),
+            "retain_source_data": false,
+        })
+    };
+    let requests = json!([request(lab.text("s"), "sent"), request(lab.text("t/later"), "k/later")]);
+    let ran = lab.run(&["sync", &requests.to_string()]).await;
+    assert_eq!(ran.result["sources_removed"], 2);
+    assert_eq!(failed(&lab, &ran), ["changed"]);
+    assert_eq!(fs::read(lab.path("s/changed")).unwrap(), b"written meanwhile");
+    assert!(!lab.path("s/kept").exists() && !lab.path("t/later").exists());
+}
