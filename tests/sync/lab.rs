@@ -175,11 +175,11 @@ pub fn names(root: &Path) -> Vec<String> {
 /// Bytes that no two offsets share.
 pub fn bytes(length: usize) -> Vec<u8> {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
-    (0..length.div_ceil(8))
-        .flat_map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            state.to_be_bytes()
-        })
-        .take(length)
-        .collect()
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        bytes.extend_from_slice(&state.to_be_bytes());
+    }
+    bytes.truncate(length);
+    bytes
 }
