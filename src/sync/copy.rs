@@ -73,10 +73,13 @@ async fn is_there(
         return Ok(false);
     };
     let size = there.content_length().and_then(|size| u64::try_from(size).ok());
-    if size != Some(object.size) || time(there.last_modified()) < object.modified {
+    let copied = time(there.last_modified());
+    if size != Some(object.size) || copied < object.modified {
         return Ok(false);
     }
-    if rules.size_only || there.e_tag() == Some(&object.etag) {
+    // S3 tells whole seconds: a copy of the same one may be older, and only its bytes tell.
+    let newer = copied > object.modified;
+    if rules.size_only && newer || there.e_tag() == Some(&object.etag) {
         return Ok(true);
     }
     let Some(here) = integrity::head(&wire.client().await, &object.path).await? else {

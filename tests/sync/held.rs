@@ -1,5 +1,5 @@
 //! An S3 in memory: it holds what no file system can, answers MD5 tags as S3 does, and lies on
-//! demand.
+//! demand. What goes wrong with its calls is in `mishaps`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,18 +8,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{TryStreamExt, stream};
 use md5::{Digest, Md5};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
-    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult,
-    CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, GetObjectInput, GetObjectOutput,
-    HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
-    PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp, UploadPartCopyInput,
-    UploadPartCopyOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
+    CompleteMultipartUploadOutput, CopyPartResult, CreateMultipartUploadInput,
+    CreateMultipartUploadOutput, ETag, GetObjectInput, GetObjectOutput, HeadObjectInput,
+    HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, PutObjectInput,
+    PutObjectOutput, StreamingBlob, Timestamp, UploadPartCopyInput, UploadPartCopyOutput,
+    UploadPartInput, UploadPartOutput,
 };
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+
+use crate::lab::Lab;
+use crate::mishaps::{Mishap, Mishaps};
 
 /// What goes wrong with reading an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +39,25 @@ pub enum Fault {
     Restless(u32),
 }
 
+/// The parts of an upload by their numbers.
+type Parts = BTreeMap<i32, Vec<u8>>;
+
 #[derive(Debug, Clone, Default)]
 pub struct Held {
     objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     faults: Arc<Mutex<BTreeMap<String, Fault>>>,
     /// Sizes that objects only claim to have.
     claims: Arc<Mutex<BTreeMap<String, i64>>>,
+    /// Their CRC64NVME, or what is said to be.
+    checksums: Arc<Mutex<BTreeMap<String, String>>>,
+    /// The sizes of the parts of those that were uploaded in parts.
+    part_sizes: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// Their tags, once asked for.
+    tags: Arc<Mutex<BTreeMap<String, ETag>>>,
+    /// Uploads under way, each with its parts.
+    uploads: Arc<Mutex<BTreeMap<String, Parts>>>,
+    begun: Arc<AtomicUsize>,
+    mishaps: Arc<Mishaps>,
     copying: Arc<Copying>,
 }
 
@@ -53,7 +71,12 @@ struct Copying {
 
 impl Held {
     pub fn put(&self, key: &str, content: impl Into<Vec<u8>>) {
+        self.tags.lock().unwrap().remove(key);
         self.objects.lock().unwrap().insert(key.to_owned(), content.into());
+    }
+
+    pub fn remove(&self, key: &str) {
+        self.objects.lock().unwrap().remove(key);
     }
 
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
@@ -62,6 +85,37 @@ impl Held {
 
     pub fn fail(&self, key: &str, fault: Fault) {
         self.faults.lock().unwrap().insert(key.to_owned(), fault);
+    }
+
+    /// Has the next `times` calls of `operation` for `key` end so.
+    pub fn meet(&self, operation: &'static str, key: &str, times: u32, mishap: Mishap) {
+        self.mishaps.add(operation, key, times, mishap);
+    }
+
+    /// The keys of the calls of `operation`, in their order.
+    pub fn called(&self, operation: &str) -> Vec<String> {
+        self.mishaps.called(operation)
+    }
+
+    /// Returns once there was a call of `operation` for `key`.
+    pub async fn call(&self, operation: &str, key: &str) {
+        self.mishaps.call(operation, key).await;
+    }
+
+    /// Says that this is the CRC64NVME of an object.
+    pub fn sign(&self, key: &str, checksum: &str) {
+        self.checksums.lock().unwrap().insert(key.to_owned(), checksum.to_owned());
+    }
+
+    /// Puts an object as if it had been uploaded in parts of `size` bytes.
+    pub fn put_in_parts(&self, key: &str, content: impl Into<Vec<u8>>, size: usize) {
+        self.part_sizes.lock().unwrap().insert(key.to_owned(), size);
+        self.put(key, content);
+    }
+
+    /// How many uploads were begun and neither completed nor aborted.
+    pub fn uploads_left(&self) -> usize {
+        self.uploads.lock().unwrap().len()
     }
 
     /// Has an object claim a size that no test could hold.
@@ -79,6 +133,21 @@ impl Held {
         self.claims.lock().unwrap().get(key).copied().or(length(content))
     }
 
+    /// The tag of what an object holds: of its parts where it has any.
+    fn tag(&self, key: &str, content: &[u8]) -> ETag {
+        let mut tags = self.tags.lock().unwrap();
+        let computed = || match self.part_sizes.lock().unwrap().get(key) {
+            None => tag(content),
+            Some(size) => {
+                let parts = content.chunks(*size).map(|part| <[u8; 16]>::from(Md5::digest(part)));
+                let parts: Vec<_> = parts.collect();
+                let digest: [u8; 16] = Md5::digest(parts.concat()).into();
+                ETag::Strong(format!("{:032x}-{}", u128::from_be_bytes(digest), parts.len()))
+            }
+        };
+        tags.entry(key.to_owned()).or_insert_with(computed).clone()
+    }
+
     /// Serves it until the runtime ends.
     pub async fn serve(&self) -> SocketAddr {
         let mut builder = S3ServiceBuilder::new(self.clone());
@@ -88,9 +157,20 @@ impl Held {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let app = axum::Router::new().fallback_service(service);
+        let mishaps = Arc::clone(&self.mishaps);
+        let app = axum::Router::new().fallback_service(service).layer(axum::middleware::from_fn(
+            move |request, next| {
+                let mishaps = Arc::clone(&mishaps);
+                async move { mishaps.befall(request, next).await }
+            },
+        ));
         tokio::spawn(async move { axum::serve(listener, app).await });
         addr
+    }
+
+    /// Serves it, and gives a directory and the binary told to take it for S3.
+    pub async fn open(&self) -> Lab {
+        Lab::at(format!("http://{}", self.serve().await))
     }
 
     fn find(&self, key: &str) -> S3Result<Vec<u8>> {
@@ -116,6 +196,12 @@ fn tag(content: &[u8]) -> ETag {
     ETag::Strong(format!("{:032x}", u128::from_be_bytes(digest)))
 }
 
+/// A body, which must come to its end.
+async fn whole(body: StreamingBlob) -> S3Result<Vec<u8>> {
+    let chunks: Vec<Bytes> = body.try_collect().await.map_err(|_| s3_error!(IncompleteBody))?;
+    Ok(chunks.concat())
+}
+
 fn length(content: &[u8]) -> Option<i64> {
     i64::try_from(content.len()).ok()
 }
@@ -130,10 +216,22 @@ impl S3 for Held {
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        let content = self.find(&req.input.key)?;
+        let key = req.input.key;
+        let content = self.find(&key)?;
+        let mut content_length = self.size(&key, &content);
+        let e_tag = Some(self.tag(&key, &content));
+        let part_size = self.part_sizes.lock().unwrap().get(&key).copied();
+        let mut parts_count = None;
+        if let (Some(size), Some(number)) = (part_size, req.input.part_number) {
+            let part = content.chunks(size).nth(usize::try_from(number).unwrap() - 1);
+            content_length = length(part.unwrap_or_default());
+            parts_count = i32::try_from(content.len().div_ceil(size)).ok();
+        }
         Ok(S3Response::new(HeadObjectOutput {
-            content_length: self.size(&req.input.key, &content),
-            e_tag: Some(tag(&content)),
+            content_length,
+            e_tag,
+            parts_count,
+            checksum_crc64nvme: self.checksums.lock().unwrap().get(&key).cloned(),
             last_modified: Some(long_ago()),
             ..HeadObjectOutput::default()
         }))
@@ -150,7 +248,8 @@ impl S3 for Held {
             self.put(&key, [content.as_slice(), left.to_string().as_bytes()].concat());
             content = self.find(&key)?;
         }
-        let e_tag = tag(&content);
+        let e_tag = self.tag(&key, &content);
+        let checksum = self.checksums.lock().unwrap().get(&key).cloned();
         if let Some(expected) = req.input.if_match.as_ref().and_then(|tag| tag.as_etag())
             && !expected.strong_cmp(&e_tag)
         {
@@ -179,6 +278,7 @@ impl S3 for Held {
                 .range
                 .map(|_| format!("bytes {}-{}/{total}", range.start, range.end - 1)),
             e_tag: Some(e_tag),
+            checksum_crc64nvme: checksum.filter(|_| req.input.range.is_none()),
             last_modified: Some(long_ago()),
             ..GetObjectOutput::default()
         }))
@@ -194,9 +294,10 @@ impl S3 for Held {
             .iter()
             .filter(|(key, _)| key.starts_with(&prefix))
             .map(|(key, content)| Object {
-                key: Some(key.clone()),
+                // As the worker asks for them.
+                key: Some(utf8_percent_encode(key, NON_ALPHANUMERIC).to_string()),
                 size: self.size(key, content),
-                e_tag: Some(tag(content)),
+                e_tag: Some(self.tag(key, content)),
                 last_modified: Some(long_ago()),
                 ..Object::default()
             })
@@ -204,6 +305,7 @@ impl S3 for Held {
         Ok(S3Response::new(ListObjectsV2Output {
             contents: Some(contents),
             is_truncated: Some(false),
+            encoding_type: req.input.encoding_type,
             ..ListObjectsV2Output::default()
         }))
     }
@@ -212,19 +314,32 @@ impl S3 for Held {
         &self,
         req: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
-        use futures::TryStreamExt;
-        let body = req.input.body.unwrap();
-        let chunks: Vec<Bytes> = body.try_collect().await.map_err(|_| s3_error!(IncompleteBody))?;
-        self.put(&req.input.key, chunks.concat());
-        Ok(S3Response::new(PutObjectOutput::default()))
+        let content = whole(req.input.body.unwrap()).await?;
+        let e_tag = Some(tag(&content));
+        self.put(&req.input.key, content);
+        Ok(S3Response::new(PutObjectOutput { e_tag, ..PutObjectOutput::default() }))
     }
 
     async fn create_multipart_upload(
         &self,
         _: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        let upload_id = Some("an-upload".to_owned());
+        let id = format!("upload-{}", self.begun.fetch_add(1, SeqCst));
+        self.uploads.lock().unwrap().insert(id.clone(), BTreeMap::new());
+        let upload_id = Some(id);
         Ok(S3Response::new(CreateMultipartUploadOutput { upload_id, ..Default::default() }))
+    }
+
+    async fn upload_part(
+        &self,
+        req: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        let content = whole(req.input.body.unwrap()).await?;
+        let e_tag = Some(tag(&content));
+        let mut uploads = self.uploads.lock().unwrap();
+        let parts = uploads.get_mut(&req.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+        parts.insert(req.input.part_number, content);
+        Ok(S3Response::new(UploadPartOutput { e_tag, ..UploadPartOutput::default() }))
     }
 
     async fn upload_part_copy(
@@ -248,7 +363,18 @@ impl S3 for Held {
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        self.put(&req.input.key, "");
+        let parts = self.uploads.lock().unwrap().remove(&req.input.upload_id);
+        let parts = parts.ok_or_else(|| s3_error!(NoSuchUpload))?;
+        self.put(&req.input.key, parts.into_values().collect::<Vec<_>>().concat());
         Ok(S3Response::new(CompleteMultipartUploadOutput::default()))
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        req: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        let parts = self.uploads.lock().unwrap().remove(&req.input.upload_id);
+        parts.ok_or_else(|| s3_error!(NoSuchUpload))?;
+        Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 }

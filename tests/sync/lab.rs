@@ -16,8 +16,8 @@ pub const BUCKET: &str = "data";
 
 pub struct Lab {
     directory: TempDir,
-    running: Running,
-    _stop: DropGuard,
+    endpoint_url: String,
+    _running: Option<(Running, DropGuard)>,
 }
 
 /// How a run ended.
@@ -54,7 +54,14 @@ impl Lab {
         };
         let root = directory.path().join("s3");
         let running = serve(&root, credentials, 0, stop.clone()).await.unwrap();
-        Self { directory, running, _stop: stop.drop_guard() }
+        let endpoint_url = running.endpoint_url();
+        Self { directory, endpoint_url, _running: Some((running, stop.drop_guard())) }
+    }
+
+    /// A directory, and the binary told to take another endpoint for S3.
+    pub fn at(endpoint_url: impl Into<String>) -> Self {
+        let directory = TempDir::new().unwrap();
+        Self { directory, endpoint_url: endpoint_url.into(), _running: None }
     }
 
     /// A path outside the buckets.
@@ -86,7 +93,7 @@ impl Lab {
             .env_clear()
             .env("AWS_ACCESS_KEY_ID", "an-access-key")
             .env("AWS_SECRET_ACCESS_KEY", "a-secret-key")
-            .env("AWS_ENDPOINT_URL_S3", self.running.endpoint_url())
+            .env("AWS_ENDPOINT_URL_S3", &self.endpoint_url)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command
@@ -114,7 +121,7 @@ impl Lab {
     }
 
     pub fn client(&self, secret: &str) -> Client {
-        client(&self.running.endpoint_url(), secret)
+        client(&self.endpoint_url, secret)
     }
 }
 
@@ -168,11 +175,11 @@ pub fn names(root: &Path) -> Vec<String> {
 /// Bytes that no two offsets share.
 pub fn bytes(length: usize) -> Vec<u8> {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
-    (0..length.div_ceil(8))
-        .flat_map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            state.to_be_bytes()
-        })
-        .take(length)
-        .collect()
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        bytes.extend_from_slice(&state.to_be_bytes());
+    }
+    bytes.truncate(length);
+    bytes
 }

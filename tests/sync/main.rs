@@ -3,18 +3,28 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     reason = "clippy takes only functions marked as tests for tests, not what they share"
 )]
 
 mod batches;
+mod bins;
+mod corners;
 mod delivery;
+mod disk_full;
 mod down;
+mod dry_run;
 mod endpoint;
 mod faults;
 mod held;
+mod killed;
 mod lab;
+mod many;
+mod mishaps;
+mod moto;
 mod mounts;
 mod patience;
 mod task;
 mod trees;
 mod up;
+mod up_faults;

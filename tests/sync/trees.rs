@@ -1,7 +1,6 @@
-//! Random trees, up and down again, interrupted or not.
+//! Random trees, every way and back again, interrupted or not.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -34,36 +33,57 @@ fn trees() -> impl Strategy<Value = Tree> {
 }
 
 #[test]
-fn a_random_tree_goes_up_and_down_unchanged() {
+fn a_random_tree_goes_up_across_down_and_over_unchanged() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let mut runner = TestRunner::new(Config { cases: 12, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 10, ..Config::default() });
+    // Each way may be interrupted, after so many milliseconds.
+    let pauses = prop::array::uniform4(prop::option::of(0_u64..150));
     runner
-        .run(&(trees(), 0u64..150), |(wanted, pause)| {
-            runtime.block_on(up_and_down(&wanted, pause));
+        .run(&(trees(), pauses), |(wanted, pauses)| {
+            runtime.block_on(around(&wanted, pauses));
             Ok(())
         })
         .unwrap();
 }
 
-async fn up_and_down(wanted: &Tree, pause: u64) {
+/// From a directory to S3, within S3, to a directory and to another: what is left is what was
+/// there.
+async fn around(wanted: &Tree, pauses: [Option<u64>; 4]) {
     let lab = Lab::open().await;
     let source = lab.path("source");
     for (path, length) in wanted {
         write(&source.join(path.iter().collect::<PathBuf>()), bytes(*length));
     }
-    let (up, down) = (lab.text("source"), lab.text("back"));
-    for (source, destination) in [(up.as_str(), "s3://data/t"), ("s3://data/t", down.as_str())] {
-        let request = json!({"source_path": source, "destination_path": destination}).to_string();
-        let mut child = lab
-            .command(&["sync", &request])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        sleep(Duration::from_millis(pause)).await;
-        child.kill().await.unwrap();
-        lab.sync(source, destination, json!({})).await.ok();
+    let wanted = tree(&source);
+    let stops = [
+        lab.text("source"),
+        "s3://data/t".to_owned(),
+        "s3://data/u".to_owned(),
+        lab.text("back"),
+        lab.text("over"),
+    ];
+    for (way, pause) in stops.windows(2).zip(pauses) {
+        let (source, destination) = (&way[0], &way[1]);
+        if let Some(pause) = pause {
+            interrupted(&lab, source, destination, pause).await;
+        }
+        let result = lab.sync(source, destination, json!({})).await.ok();
+        let arrived = [&result["files_transferred"], &result["files_skipped"]]
+            .map(|count| count.as_u64().unwrap());
+        assert_eq!(arrived.iter().sum::<u64>(), wanted.len() as u64);
+        assert_eq!(result["files_deleted"], 0);
     }
-    assert!(tree(&lab.path("back")) == tree(&source));
-    fs::remove_dir_all(lab.path("back")).unwrap();
+    for place in [lab.object("t"), lab.object("u"), lab.path("back"), lab.path("over")] {
+        assert!(tree(&place) == wanted, "{}", place.display());
+    }
+    assert!(tree(&source) == wanted);
+}
+
+/// Begins, and is killed.
+async fn interrupted(lab: &Lab, source: &str, destination: &str, pause: u64) {
+    let request = json!({"source_path": source, "destination_path": destination}).to_string();
+    let mut command = lab.command(&["sync", &request]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    sleep(Duration::from_millis(pause)).await;
+    child.kill().await.unwrap();
 }

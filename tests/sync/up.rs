@@ -100,6 +100,16 @@ async fn s3_copies_to_s3_and_directories_to_directories() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_replaced_within_the_second_of_its_copy_is_copied_again() {
+    let lab = Lab::open().await;
+    for text in ["first", "other", "third"] {
+        lab.put("from/a", text);
+        lab.sync("s3://data/from", "s3://data/to", json!({"size_only": true})).await.ok();
+        assert_eq!(fs::read_to_string(lab.object("to/a")).unwrap(), text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_prefix_of_the_source_is_what_is_cut_off() {
     let lab = Lab::open().await;
     lab.put("root/bin/a", "a");
