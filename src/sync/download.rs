@@ -24,6 +24,8 @@ use super::wire::{IN_PARTS_FROM, Part, Wire, part_size, parts, persist};
 
 /// An object that is no larger is written and named in one go once all of it has come.
 const AT_ONCE: u64 = 256 << 10;
+/// How often a large object is brought until its checksum is right.
+const WHOLE_TRIES: u32 = 3;
 /// The sizes of parts that an object may be transferred in because it was uploaded in them.
 const FIT: RangeInclusive<u64> = (1 << 20)..=(64 << 20);
 
@@ -56,7 +58,7 @@ pub(super) async fn download(
     let bytes = if object.size < IN_PARTS_FROM {
         persist(|| whole(wire, object, &place)).await?
     } else {
-        in_parts(wire, object, &place).await?
+        in_parts_again(wire, object, &place).await?
     };
     Ok(Outcome::Transferred { bytes })
 }
@@ -207,6 +209,20 @@ impl Place {
         }
         partial.publish()
     }
+}
+
+/// Brings a large object, from the beginning where what arrived is not what S3 has: only the whole
+/// has a checksum.
+async fn in_parts_again(wire: &Wire, object: &Object, place: &Place) -> Result<u64, SyncError> {
+    for _ in 1..WHOLE_TRIES {
+        match in_parts(wire, object, place).await {
+            Err(error @ SyncError::Checksum { .. }) => {
+                tracing::debug!(%error, "bringing an object again");
+            }
+            ended => return ended,
+        }
+    }
+    in_parts(wire, object, place).await
 }
 
 /// Brings a large object in ranges that must all be of the same object, and verifies the whole.

@@ -86,6 +86,12 @@ pub enum SyncError {
     /// A source that is both.
     #[error("it is both an object and a folder; end it in `/` to name the folder")]
     ObjectAndFolder,
+    /// A transfer within itself.
+    #[error(
+        "source and destination lie within one another; name folders beside each other, or, to \
+         copy upwards, neither mirror (delete) nor move (retain_source_data)"
+    )]
+    Overlap,
     /// Filters that leave nothing.
     #[error("none of its files matches the filters")]
     NothingMatches,
@@ -175,12 +181,18 @@ impl SyncError {
         matches!(self, Self::S3 { code: Some(code), .. } if code == "NotFound" || code == "NoSuchKey")
     }
 
-    /// Whether the same transfer may succeed when tried again: what broke was on the wire, or S3 has
-    /// too much to do. The SDK stops trying when many calls fail at once.
+    /// Whether S3 does not know the upload, any more or at all.
+    pub(super) fn is_unknown_upload(&self) -> bool {
+        matches!(self, Self::S3 { code: Some(code), .. } if code == "NoSuchUpload")
+    }
+
+    /// Whether the same transfer may succeed when tried again: what broke was on the wire, in either
+    /// direction, or S3 has too much to do, where the SDK stops trying when many calls fail at
+    /// once.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Body(_) | Self::Size { .. } | Self::Checksum { .. } => true,
-            Self::S3 { code: Some(code), .. } => BUSY.contains(&code.as_str()),
+            Self::S3 { code: Some(code), .. } => PASSING.contains(&code.as_str()),
             _ => false,
         }
     }
@@ -188,7 +200,15 @@ impl SyncError {
 
 /// S3's codes for what passes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
-const BUSY: [&str; 4] = ["SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout"];
+const PASSING: [&str; 7] = [
+    "SlowDown",
+    "ServiceUnavailable",
+    "InternalError",
+    "RequestTimeout",
+    "BadDigest",
+    "IncompleteBody",
+    "XAmzContentChecksumMismatch",
+];
 
 /// Runs file work where it may block.
 pub(super) async fn blocking<T: Send + 'static>(

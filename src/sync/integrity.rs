@@ -6,17 +6,18 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
+use aws_sdk_s3::types::{ChecksumMode, CompletedPart, ServerSideEncryption};
 use aws_smithy_checksums::ChecksumAlgorithm;
 use aws_smithy_checksums::http::HttpChecksum;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use crc_fast::{CrcAlgorithm, Digest};
+use crc_fast::{CrcAlgorithm, Digest, checksum_combine};
 use md5::{Digest as _, Md5};
 
 use super::error::{SyncError, blocking};
@@ -284,6 +285,22 @@ pub(super) async fn of_head(
     let size = first.content_length().and_then(|size| u64::try_from(size).ok());
     let counted = first.parts_count().is_some_and(|parts| etag.ends_with(&format!("-{parts}")));
     Ok(size.filter(|size| counted && *size > 0).map(|size| Fingerprint::Parts(etag, size)))
+}
+
+/// The CRC64NVME of the whole, base64, of parts that were sent with theirs.
+pub(super) fn of_parts(sent: &[CompletedPart], parts: &[Range<u64>]) -> Option<String> {
+    let mut whole = 0;
+    for (sent, part) in sent.iter().zip(parts) {
+        let told = BASE64_STANDARD.decode(sent.checksum_crc64_nvme()?).ok()?;
+        let told = u64::from_be_bytes(told.try_into().ok()?);
+        let length = part.end - part.start;
+        whole = if part.start == 0 {
+            told
+        } else {
+            checksum_combine(CrcAlgorithm::Crc64Nvme, whole, told, length)
+        };
+    }
+    Some(BASE64_STANDARD.encode(whole.to_be_bytes()))
 }
 
 /// What S3 knows of an object, checksums included; none where there is no such object.

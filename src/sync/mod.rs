@@ -4,7 +4,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `worker`, `job` | a step's task, its order and its repetition; what it has at hand |
-//! | `request`, `rules`, `bin` | one data-sync request; what it lays down for each file; how many at a time |
+//! | `request`, `rules`, `bin`, `overlap` | one data-sync request; what it lays down for each file; how many at a time; what it must not do to itself |
 //! | `prepare`, `partition` | one request cut into batches |
 //! | `source`, `filter`, `location`, `mounts` | what is to be transferred, and where it lies |
 //! | `transfer`, `download`, `upload`, `copy`, `multipart` | one file's way |
@@ -34,6 +34,7 @@ mod mirror;
 mod mounts;
 mod multipart;
 mod outcome;
+mod overlap;
 mod partial;
 mod partition;
 mod placing;

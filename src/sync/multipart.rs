@@ -1,6 +1,7 @@
 //! An object made of parts: begun, its parts brought by others, completed or abandoned.
 
 use std::future::Future;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
@@ -8,8 +9,13 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::error::SyncError;
+use super::integrity;
 use super::location::S3Path;
+use super::source::time;
 use super::wire::{Part, Wire};
+
+/// By how much the clocks of this machine and of S3 may differ: more, and S3 takes no request.
+const CLOCKS: Duration = Duration::from_mins(15);
 
 /// A multipart upload that has begun.
 #[derive(Debug)]
@@ -18,6 +24,7 @@ pub(super) struct Multipart<'a> {
     target: &'a S3Path,
     id: String,
     checksum: Option<ChecksumType>,
+    began: SystemTime,
 }
 
 impl<'a> Multipart<'a> {
@@ -56,6 +63,7 @@ impl<'a> Multipart<'a> {
         call: CreateMultipartUploadFluentBuilder,
         checksum: Option<ChecksumType>,
     ) -> Result<Self, SyncError> {
+        let began = SystemTime::now();
         let created = call
             .bucket(&target.bucket)
             .key(&target.key)
@@ -63,7 +71,7 @@ impl<'a> Multipart<'a> {
             .await
             .map_err(SyncError::s3("CreateMultipartUpload"))?;
         let id = created.upload_id().unwrap_or_default().to_owned();
-        Ok(Self { wire, target, id, checksum })
+        Ok(Self { wire, target, id, checksum, began })
     }
 
     /// Its id at S3.
@@ -93,7 +101,8 @@ impl<'a> Multipart<'a> {
         bring: impl Fn(i32, Part) -> F,
         verify: impl FnOnce() -> Result<(), SyncError>,
     ) -> Result<(), SyncError> {
-        let bring = &bring;
+        let (bring, parts) = (&bring, parts.collect::<Vec<_>>());
+        let whole = parts.clone();
         let mut brought: Vec<CompletedPart> = stream::iter((1..).zip(parts))
             .map(|(number, part)| async move {
                 let _permit = self.wire.permit().await;
@@ -103,8 +112,10 @@ impl<'a> Multipart<'a> {
             .try_collect()
             .await?;
         brought.sort_by_key(CompletedPart::part_number);
+        let told = integrity::of_parts(&brought, &whole);
         verify()?;
-        self.wire
+        let completed = self
+            .wire
             .client()
             .await
             .complete_multipart_upload()
@@ -115,8 +126,31 @@ impl<'a> Multipart<'a> {
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(brought)).build())
             .send()
             .await
-            .map_err(SyncError::s3("CompleteMultipartUpload"))?;
-        Ok(())
+            .map_err(SyncError::s3("CompleteMultipartUpload"));
+        match completed {
+            // Tried again after an answer that was lost, it may have been done the first time.
+            Err(error) if error.is_unknown_upload() && self.is_complete(&whole, told).await => {
+                Ok(())
+            }
+            completed => completed.map(|_| ()),
+        }
+    }
+
+    /// Whether the object is what these parts make: by the checksum of the whole, `told`, where
+    /// their own are known, else by its size, its tag and its age.
+    async fn is_complete(&self, parts: &[Part], told: Option<String>) -> bool {
+        let head = integrity::head(&self.wire.client().await, self.target).await;
+        let Ok(Some(head)) = head else { return false };
+        if let (Some(told), Some(found)) = (told, head.checksum_crc64_nvme()) {
+            return told == found;
+        }
+        let count = format!("-{}", parts.len());
+        let is_of_parts = head.e_tag().is_some_and(|tag| tag.trim_matches('"').ends_with(&count));
+        let found = head.content_length().and_then(|length| u64::try_from(length).ok());
+        let size = parts.last().map_or(0, |part| part.end);
+        // Clocks may differ; an older object would have been skipped or be of another size.
+        let is_new = time(head.last_modified()) + CLOCKS >= self.began;
+        is_of_parts && found == Some(size) && is_new
     }
 
     async fn abandon(&self) {

@@ -197,6 +197,11 @@ pub(super) async fn sources(
     working: Option<&Path>,
     spared: &[Location],
 ) -> Result<Report, SyncError> {
+    let spared: Vec<_> = spared.iter().flat_map(|spared| [real(spared), spared.clone()]).collect();
+    let is_spared = |path: &Location| {
+        let really = real(path);
+        spared.iter().any(|spared| spared.contains(path) || spared.contains(&really))
+    };
     let within: Vec<_> = roots.iter().cloned().chain(working.map(Path::to_owned)).collect();
     let mut report = Report::default();
     let mut doomed: Option<Doomed> = None;
@@ -204,7 +209,7 @@ pub(super) async fn sources(
         match verified.source {
             VerifiedSource::Object { bucket, key, etag } => {
                 let path = S3Path { bucket, key };
-                if spared.iter().any(|spared| spared.contains(&Location::S3(path.clone()))) {
+                if is_spared(&Location::S3(path.clone())) {
                     continue;
                 }
                 if let Some(other) = doomed.take_if(|doomed| doomed.bucket != path.bucket) {
@@ -219,7 +224,7 @@ pub(super) async fn sources(
             }
             VerifiedSource::File { path, size, modified_ns } => {
                 let path = path.decode();
-                if spared.iter().any(|spared| spared.contains(&Location::Local(path.clone()))) {
+                if is_spared(&Location::Local(path.clone())) {
                     continue;
                 }
                 match remove_unchanged(&path, size, modified_ns, &within) {
@@ -233,14 +238,38 @@ pub(super) async fn sources(
         count(&mut report, doomed.finish().await);
     }
     for root in roots {
-        for entry in WalkDir::new(&root).contents_first(true).into_iter().flatten() {
-            if entry.file_type().is_dir() {
-                // Not empty is no failure: something else lies there.
-                let _ = fs::remove_dir(entry.path());
-            }
-        }
+        sweep(&root);
     }
     Ok(report)
+}
+
+/// The same location by the path that no link is on, where there is one.
+fn real(location: &Location) -> Location {
+    match location {
+        Location::Local(path) => {
+            Location::Local(path.canonicalize().unwrap_or_else(|_| path.clone()))
+        }
+        Location::S3(_) => location.clone(),
+    }
+}
+
+/// Removes what moving away the files below `root` has left: empty directories, and links whose
+/// targets went with them. A link that led nowhere before would have failed the transfer.
+fn sweep(root: &Path) {
+    let remove = |links: bool| {
+        for entry in WalkDir::new(root).contents_first(true).into_iter().flatten() {
+            // Not empty is no failure: something else lies there.
+            let _ = match entry.file_type() {
+                kind if kind.is_dir() => fs::remove_dir(entry.path()),
+                kind if links && kind.is_symlink() && !entry.path().exists() => {
+                    fs::remove_file(entry.path())
+                }
+                _ => Ok(()),
+            };
+        }
+    };
+    remove(false);
+    remove(true);
 }
 
 fn count(report: &mut Report, (deleted, failures): (u64, Vec<Failure>)) {

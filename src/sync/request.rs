@@ -15,6 +15,7 @@ use super::location::Location;
 use super::lock::Lock;
 use super::mirror::{self, Expected};
 use super::outcome::{Outcome, Report};
+use super::overlap;
 use super::placing::{Placing, make_durable};
 use super::rules::Rules;
 use super::source::{self, Item, Items, Origin, Source};
@@ -72,7 +73,11 @@ impl Run<'_> {
             Source::Missing if request.fail_if_missing => Err(SyncError::Missing),
             Source::Missing => Ok(()),
             Source::Single(item) => self.single(*item, &filter, &destination).await,
-            Source::Folder(items) => self.folder(items, filter, &destination).await,
+            Source::Folder(items) => {
+                let removes = request.delete || !request.retain_source_data;
+                overlap::folders(&source, &destination, removes)?;
+                self.folder(items, filter, &destination).await
+            }
         }
     }
 
@@ -98,6 +103,9 @@ impl Run<'_> {
             }
             _ => self.folder_target(destination).await?,
         };
+        if target.is_itself(&item) {
+            return Err(SyncError::Overlap);
+        }
         let transfer = Arc::new(self.transfer(target)?);
         let item = Arc::new(item);
         let outcome = Arc::clone(&transfer).one(Arc::clone(&item)).await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::error::{SyncError, blocking};
 use super::location::S3Path;
 use super::outcome::{Intent, Outcome};
+use super::overlap::is_same_file;
 use super::placing::{Placed, Placing};
 use super::rules::{Object, Rules};
 use super::source::{Item, Origin};
@@ -23,6 +24,19 @@ impl Target {
     /// Whether it is on disk.
     pub fn is_directory(&self) -> bool {
         matches!(self, Self::Directory(_))
+    }
+
+    /// Whether a file would be written over itself.
+    pub fn is_itself(&self, item: &Item) -> bool {
+        match (&item.origin, self) {
+            (Origin::Object { path, .. }, Self::S3(keys)) => {
+                item.relative_key().is_ok_and(|relative| keys.of(relative).0 == *path)
+            }
+            (Origin::File(path), Self::Directory(placing)) => {
+                is_same_file(path, &placing.root().join(&item.relative))
+            }
+            _ => false,
+        }
     }
 }
 

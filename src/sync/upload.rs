@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_s3::primitives::{ByteStream, Length};
 use aws_sdk_s3::types::CompletedPart;
+use bytes::Bytes;
 
 use super::error::{SyncError, blocking};
 use super::integrity;
@@ -16,9 +17,7 @@ use super::rules::Rules;
 use super::source::time;
 use super::wire::{IN_PARTS_FROM, Part, Wire, part_size, parts, persist};
 
-/// Files up to this size are sent from memory, so that what S3 gets is one reading of them.
-const FROM_MEMORY: u64 = 1 << 20;
-/// Bytes read from a larger file at a time.
+/// Bytes read from a large file at a time.
 const READ: usize = 1 << 18;
 
 /// Takes the file at `source` to `target`. `look` is false where the destination is known to be
@@ -39,7 +38,7 @@ pub(super) async fn upload(
         return Ok(Outcome::Transferred { bytes });
     }
     if bytes < IN_PARTS_FROM {
-        persist(|| whole(wire, source, bytes, target)).await?;
+        whole(wire, source, bytes, target).await?;
     } else {
         in_parts(wire, source, &before, target).await?;
     }
@@ -85,28 +84,40 @@ fn to_second(time: SystemTime) -> SystemTime {
     UNIX_EPOCH + std::time::Duration::from_secs(since.as_secs())
 }
 
+/// Sends a file in one call. What is sent is one reading of it, known to be whole before any of it
+/// leaves: half of an old file and half of a new one never have the object's name.
 async fn whole(wire: &Wire, source: &Path, bytes: u64, target: &S3Path) -> Result<(), SyncError> {
-    let _permit = wire.permit().await;
-    let before = fs::metadata(source).map_err(SyncError::file("look at", source))?;
-    let body = if bytes <= FROM_MEMORY {
-        let path = source.to_owned();
-        let read = move || fs::read(&path).map_err(SyncError::file("read", &path));
-        ByteStream::from(blocking(read).await?)
-    } else {
-        part_body(source, &(0..bytes)).await?
+    let _memory = wire.memory(bytes).await;
+    let path = source.to_owned();
+    let read = move || {
+        let look = || fs::metadata(&path).map_err(SyncError::file("look at", &path));
+        let before = look()?;
+        let content = fs::read(&path).map_err(SyncError::file("read", &path))?;
+        let is_whole = content.len() as u64 == before.len();
+        if is_whole && is_same(&before, &look()?) { Ok(content) } else { Err(SyncError::Changed) }
     };
+    let content = Bytes::from(blocking(read).await?);
+    persist(|| put(wire, content.clone(), target)).await?;
+    wire.progress.add_bytes(bytes);
+    Ok(())
+}
+
+async fn put(wire: &Wire, content: Bytes, target: &S3Path) -> Result<(), SyncError> {
+    let _permit = wire.permit().await;
     wire.client()
         .await
         .put_object()
         .bucket(&target.bucket)
         .key(&target.key)
         .checksum_algorithm(Multipart::ALGORITHM)
-        .body(body)
+        .body(content.into())
+        .customize()
+        // The checksum is signed and S3 verifies it: a second digest of the bytes says no more.
+        .disable_payload_signing()
         .send()
         .await
-        .map_err(SyncError::s3("PutObject"))?;
-    wire.progress.add_bytes(bytes);
-    unchanged(source, &before)
+        .map(|_| ())
+        .map_err(SyncError::s3("PutObject"))
 }
 
 async fn in_parts(
@@ -175,6 +186,9 @@ async fn part_body(source: &Path, part: &Part) -> Result<ByteStream, SyncError> 
 /// A file that was written to meanwhile may have been read half old, half new.
 fn unchanged(source: &Path, before: &Metadata) -> Result<(), SyncError> {
     let after = fs::metadata(source).map_err(SyncError::file("look at", source))?;
-    let same_time = after.modified().ok() == before.modified().ok();
-    if same_time && after.len() == before.len() { Ok(()) } else { Err(SyncError::Changed) }
+    if is_same(before, &after) { Ok(()) } else { Err(SyncError::Changed) }
+}
+
+fn is_same(before: &Metadata, after: &Metadata) -> bool {
+    after.modified().ok() == before.modified().ok() && after.len() == before.len()
 }

@@ -19,6 +19,8 @@ pub(super) const IN_PARTS_FROM: u64 = 16 << 20;
 const MOST_PARTS: u64 = 10_000;
 const PART: u64 = 8 << 20;
 const MIB: u64 = 1 << 20;
+/// Mebibytes of files that are sent in one call and held in memory meanwhile.
+const MEMORY: usize = 64;
 /// Tries of one body, the first included; the calls themselves are tried again by the SDK.
 const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -40,6 +42,8 @@ pub(super) struct Wire {
     /// One permit a call that carries bytes, across objects and parts.
     permits: Arc<Semaphore>,
     concurrency: usize,
+    /// One permit a mebibyte that is held in memory.
+    memory: Arc<Semaphore>,
     pub progress: Arc<Progress>,
     /// The one that files are read from or written to.
     pub disk: Disk,
@@ -50,6 +54,7 @@ impl Wire {
         Self {
             client,
             permits: Arc::new(Semaphore::new(concurrency)),
+            memory: Arc::new(Semaphore::new(MEMORY)),
             concurrency,
             progress,
             disk: Disk::default(),
@@ -59,6 +64,13 @@ impl Wire {
     /// The client.
     pub async fn client(&self) -> Client {
         self.client.get().await
+    }
+
+    /// Waits until `bytes`, of a file that is sent in one call, may be held in memory.
+    pub async fn memory(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        let permits = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
+        // The semaphore is never closed, and has more permits than the largest such file takes.
+        self.memory.acquire_many(permits).await.ok()
     }
 
     /// How many calls may carry bytes at once.

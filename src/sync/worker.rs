@@ -176,9 +176,12 @@ impl Worker {
             }
             for (index, request) in requests.iter().enumerate() {
                 let own = Location::parse(&request.destination_path, &self.job.mounts).ok();
+                let sources = requests.iter().enumerate().filter(|(other, _)| *other != index);
+                let sources = self.sources(sources.map(|(_, request)| request));
                 let others: Vec<_> = destinations
                     .iter()
                     .filter(|other| Some(*other) != own.as_ref())
+                    .chain(&sources)
                     .chain(&spared)
                     .cloned()
                     .collect();
@@ -199,8 +202,17 @@ impl Worker {
                 _ => None,
             })
             .collect();
-        report.absorb(removal::sources(&self.job, journal, roots, working, &destinations).await?);
+        // What another request retains is retained.
+        let retained = self.sources(requests.iter().filter(|request| request.retain_source_data));
+        let spared = [destinations, retained].concat();
+        report.absorb(removal::sources(&self.job, journal, roots, working, &spared).await?);
         Ok(())
+    }
+
+    fn sources<'r>(&self, requests: impl Iterator<Item = &'r DataSyncRequest>) -> Vec<Location> {
+        requests
+            .filter_map(|request| Location::parse(&request.source_path, &self.job.mounts).ok())
+            .collect()
     }
 
     fn destinations(&self, requests: &[DataSyncRequest]) -> Vec<Location> {

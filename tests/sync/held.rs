@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, checksum};
 use futures::{TryStreamExt, stream};
 use md5::{Digest, Md5};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -196,6 +199,10 @@ fn tag(content: &[u8]) -> ETag {
     ETag::Strong(format!("{:032x}", u128::from_be_bytes(digest)))
 }
 
+fn crc64nvme(content: &[u8]) -> String {
+    BASE64_STANDARD.encode(checksum(CrcAlgorithm::Crc64Nvme, content).to_be_bytes())
+}
+
 /// A body, which must come to its end.
 async fn whole(body: StreamingBlob) -> S3Result<Vec<u8>> {
     let chunks: Vec<Bytes> = body.try_collect().await.map_err(|_| s3_error!(IncompleteBody))?;
@@ -335,11 +342,15 @@ impl S3 for Held {
         req: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
         let content = whole(req.input.body.unwrap()).await?;
-        let e_tag = Some(tag(&content));
+        let (e_tag, checksum_crc64nvme) = (Some(tag(&content)), Some(crc64nvme(&content)));
         let mut uploads = self.uploads.lock().unwrap();
         let parts = uploads.get_mut(&req.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
         parts.insert(req.input.part_number, content);
-        Ok(S3Response::new(UploadPartOutput { e_tag, ..UploadPartOutput::default() }))
+        Ok(S3Response::new(UploadPartOutput {
+            e_tag,
+            checksum_crc64nvme,
+            ..UploadPartOutput::default()
+        }))
     }
 
     async fn upload_part_copy(
@@ -365,7 +376,11 @@ impl S3 for Held {
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let parts = self.uploads.lock().unwrap().remove(&req.input.upload_id);
         let parts = parts.ok_or_else(|| s3_error!(NoSuchUpload))?;
-        self.put(&req.input.key, parts.into_values().collect::<Vec<_>>().concat());
+        let parts: Vec<_> = parts.into_values().collect();
+        let (content, size) = (parts.concat(), parts.first().map_or(1, Vec::len));
+        // As S3 has it: of the whole, where the parts were sent with theirs.
+        self.sign(&req.input.key, &crc64nvme(&content));
+        self.put_in_parts(&req.input.key, content, size);
         Ok(S3Response::new(CompleteMultipartUploadOutput::default()))
     }
 

@@ -28,3 +28,4 @@ mod task;
 mod trees;
 mod up;
 mod up_faults;
+mod within;
