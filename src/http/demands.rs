@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::auth::{Caller, Reader, Writer};
 use super::extract::{DemandId, IdempotencyKey, JsonBody, OptionalJsonBody, Query};
 use super::problem::{Kind, Problem};
 use super::{App, cursor};
@@ -55,11 +56,13 @@ const IDS: usize = 100;
 )]
 pub(super) async fn submit(
     State(app): State<App>,
+    Writer(caller): Writer,
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(request): JsonBody,
 ) -> Result<Response, Problem> {
     let runs = app.runs.clone();
-    let accepted = finished(async move { runs.accept(&request, None, key).await }).await?;
+    let accepted =
+        finished(async move { runs.accept(&request, caller.subject(), key).await }).await?;
     let (status, record) = match accepted {
         Accepted::New(record) => (StatusCode::CREATED, record),
         Accepted::Before(record) => (StatusCode::OK, record),
@@ -82,6 +85,7 @@ pub(super) async fn submit(
 )]
 pub(super) async fn plan(
     State(app): State<App>,
+    _caller: Writer,
     JsonBody(request): JsonBody,
 ) -> Result<Json<Plan>, Problem> {
     Ok(Json(app.runs.plan(&request).await?))
@@ -117,6 +121,7 @@ pub(super) struct GetParameters {
 )]
 pub(super) async fn get(
     State(app): State<App>,
+    _caller: Reader,
     DemandId(id): DemandId,
     Query(GetParameters { wait }): Query<GetParameters>,
     headers: HeaderMap,
@@ -204,6 +209,7 @@ pub struct DemandList {
 )]
 pub(super) async fn list(
     State(app): State<App>,
+    _caller: Reader,
     Query(parameters): Query<ListParameters>,
 ) -> Result<Response, Problem> {
     let limit = parameters.limit.unwrap_or(50);
@@ -264,10 +270,12 @@ fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
 )]
 pub(super) async fn cancel(
     State(app): State<App>,
+    Writer(caller): Writer,
     DemandId(id): DemandId,
 ) -> Result<Response, Problem> {
+    owned(&app, &id, &caller).await?;
     let runs = app.runs.clone();
-    let record = finished(async move { runs.cancel(&id, None).await }).await?;
+    let record = finished(async move { runs.cancel(&id, caller.subject()).await }).await?;
     Ok((StatusCode::ACCEPTED, document(&app, &record)).into_response())
 }
 
@@ -302,6 +310,7 @@ pub struct RetryRequest {
 )]
 pub(super) async fn retry(
     State(app): State<App>,
+    Writer(caller): Writer,
     DemandId(id): DemandId,
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<Response, Problem> {
@@ -313,9 +322,18 @@ pub(super) async fn retry(
     if from_attempt == Some(0) {
         return Err(Problem::new(Kind::BadRequest, "from_attempt counts from 1."));
     }
+    owned(&app, &id, &caller).await?;
     let runs = app.runs.clone();
-    let record = finished(async move { runs.retry(&id, from_attempt, None).await }).await?;
+    let retry = async move { runs.retry(&id, from_attempt, caller.subject()).await };
+    let record = finished(retry).await?;
     Ok((StatusCode::ACCEPTED, document(&app, &record)).into_response())
+}
+
+/// The demand of this id, which must be the caller's own unless they are an admin.
+pub(super) async fn owned(app: &App, id: &str, caller: &Caller) -> Result<Record, Problem> {
+    let record = app.runs.get(id).await?.ok_or_else(|| Problem::unknown_demand(id))?;
+    caller.must_own(&record)?;
+    Ok(record)
 }
 
 /// Does what was asked to its end, also when whoever asked goes away meanwhile: what is stored must

@@ -3,6 +3,7 @@
 //! Layers, outermost first: a request id in and out; one line of log a request; every error as a
 //! problem document; CORS; panics caught; overload refused; the `Host` checked; a time limit.
 
+pub mod auth;
 mod cursor;
 mod demands;
 mod extract;
@@ -32,6 +33,7 @@ pub use openapi::document;
 pub use problem::{Kind, PROBLEM_JSON, Problem};
 
 use crate::run::Runs;
+use auth::Authority;
 use guard::Guard;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -55,13 +57,21 @@ pub struct Limits {
 #[derive(Clone)]
 pub(crate) struct App {
     runs: Runs,
+    authority: Arc<Authority>,
     /// The largest body, in bytes.
     body_limit: usize,
     stopping: CancellationToken,
 }
 
-/// The service's routes. Waits for changes end early once `stopping` is canceled.
-pub fn router(runs: Runs, limits: Limits, stopping: CancellationToken) -> Router {
+/// The service's routes, for callers that `authority` knows. Waits for changes end early once
+/// `stopping` is canceled.
+pub fn router(
+    runs: Runs,
+    authority: Authority,
+    limits: Limits,
+    stopping: CancellationToken,
+) -> Router {
+    let authority = Arc::new(authority);
     let origins = limits.cors_origins.clone();
     let body_limit = limits.body;
     let guard = Arc::new(Guard::new(limits));
@@ -77,7 +87,7 @@ pub fn router(runs: Runs, limits: Limits, stopping: CancellationToken) -> Router
         .layer(cors(origins))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(guard, guard::check));
-    routes.with_state(App { runs, body_limit, stopping }).layer(layers)
+    routes.with_state(App { runs, authority, body_limit, stopping }).layer(layers)
 }
 
 fn span(request: &http::Request<axum::body::Body>) -> tracing::Span {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
+use super::auth::Reader;
+use super::demands::owned;
 use super::extract::{DemandId, Query};
 use super::problem::{Kind, Problem};
 use crate::engine::job::LogLine;
@@ -32,8 +34,10 @@ const ENTRIES: i64 = 1000;
 )]
 pub(super) async fn plan(
     State(app): State<App>,
+    Reader(caller): Reader,
     DemandId(id): DemandId,
 ) -> Result<Response, Problem> {
+    owned(&app, &id, &caller).await?;
     let plan = app.runs.stored_plan(&id).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], plan).into_response())
 }
@@ -70,9 +74,11 @@ pub struct EventList {
 )]
 pub(super) async fn events(
     State(app): State<App>,
+    Reader(caller): Reader,
     DemandId(id): DemandId,
     Query(EventParameters { after }): Query<EventParameters>,
 ) -> Result<Response, Problem> {
+    owned(&app, &id, &caller).await?;
     let events =
         app.runs.history(&id, after, ENTRIES).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(EventList { events })).into_response())
@@ -123,6 +129,7 @@ pub struct LogDocument {
 )]
 pub(super) async fn logs(
     State(app): State<App>,
+    Reader(caller): Reader,
     DemandId(id): DemandId,
     Query(parameters): Query<LogParameters>,
 ) -> Result<Response, Problem> {
@@ -131,6 +138,7 @@ pub(super) async fn logs(
     if !(1..=10_000).contains(&limit) {
         return Err(Problem::new(Kind::InvalidQuery, "limit takes 1 to 10000."));
     }
+    owned(&app, &id, &caller).await?;
     let logs = app.runs.logs(&id, step, attempt, cursor.as_deref(), limit).await?;
     let document = LogDocument {
         step: logs.step,
