@@ -79,7 +79,8 @@ pub(super) fn run(arguments: Arguments) -> Exit {
         Ok(()) => Exit::Done,
         Err(failure) => {
             complain(&failure);
-            let is_usage = !matches!(failure, Failure::Print(_) | Failure::Tokens(TokensError::File { .. }));
+            let is_usage =
+                !matches!(failure, Failure::Print(_) | Failure::Tokens(TokensError::File { .. }));
             if is_usage { Exit::Usage } else { Exit::Failed }
         }
     }
@@ -108,12 +109,14 @@ fn carry_out(command: Command) -> Result<(), Failure> {
             let tokens = place.file()?.tokens();
             let mut terminal = Terminal::new(place.json);
             if place.json {
-                terminal.document(&json!({"tokens": tokens.iter().map(told).collect::<Vec<_>>()}))?;
+                terminal
+                    .document(&json!({"tokens": tokens.iter().map(told).collect::<Vec<_>>()}))?;
             }
             for token in tokens.iter().filter(|_| !place.json) {
                 let Token { id, name, scopes, created_at, expires_at, .. } = token;
                 let until = expires_at.map_or("revoked".to_owned(), |at| at.to_string());
-                terminal.print(&format!("{id}  {name}  {scopes}  since {created_at}  until {until}"))?;
+                terminal
+                    .print(&format!("{id}  {name}  {scopes}  since {created_at}  until {until}"))?;
             }
         }
         Command::Revoke { id, place } => {

@@ -1,16 +1,18 @@
 //! Demands: submit, look at, list, cancel, retry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, StatusCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::accept::JSON;
 use super::auth::{Caller, Reader, Writer};
 use super::extract::{DemandId, IdempotencyKey, JsonBody, OptionalJsonBody, Query};
 use super::problem::{Kind, Problem};
@@ -21,7 +23,7 @@ use crate::run::record::Record;
 use crate::run::state::{Phase, Status};
 use crate::run::status::StatusDocument;
 use crate::run::transitions::TransitionError;
-use crate::run::{AcceptError, Accepted, PlanError};
+use crate::run::{AcceptError, Accepted, Changed, PlanError};
 use crate::store::{Filter, StoreError, TagFilter};
 
 /// Ids in one list at most.
@@ -51,6 +53,7 @@ const IDS: usize = 100;
         (status = 422, description = "The demand cannot be planned; every fault is named",
             body = Problem, content_type = "application/problem+json"),
         super::responses::BodyProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -80,6 +83,7 @@ pub(super) async fn submit(
         (status = 422, description = "The demand cannot be planned; every fault is named",
             body = Problem, content_type = "application/problem+json"),
         super::responses::BodyProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -116,6 +120,7 @@ pub(super) struct GetParameters {
         (status = 404, description = "There is no such demand", body = Problem,
             content_type = "application/problem+json"),
         super::responses::QueryProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -132,21 +137,28 @@ pub(super) async fn get(
     }
     let known = headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
     let deadline = tokio::time::Instant::now() + wait;
+    // Before the look, so that no change is missed between the two.
     let mut changes = app.runs.subscribe(&id);
+    let record = app.runs.get(&id).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
+    let mut latest = Arc::new(Changed::new(record));
     loop {
-        let record = app.runs.get(&id).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
+        let record = &latest.record;
         let fresh = known.is_none_or(|known| !matches(known, record.version));
         let ended = record.state.phase == Phase::Done;
         let over = tokio::time::Instant::now() >= deadline || app.stopping.is_cancelled();
         if over || (known.is_some() && fresh) || (known.is_none() && ended) {
-            return Ok(if fresh {
-                document(&app, &record).into_response()
-            } else {
-                (StatusCode::NOT_MODIFIED, version_headers(&record)).into_response()
+            let headers = version_headers(record);
+            if !fresh {
+                return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+            }
+            // A document is made of texts and numbers alone, which always have a JSON form.
+            let body = latest.rendered(|record| {
+                serde_json::to_vec(&app.runs.document(record)).unwrap_or_default().into()
             });
+            return Ok((headers, [(CONTENT_TYPE, JSON)], body).into_response());
         }
         tokio::select! {
-            () = changes.changed() => {}
+            changed = changes.changed() => latest = changed,
             () = tokio::time::sleep_until(deadline) => {}
             () = app.stopping.cancelled() => {}
         }
@@ -204,6 +216,7 @@ pub struct DemandList {
     responses(
         (status = 200, description = "A page of demands", body = DemandList),
         super::responses::QueryProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -265,6 +278,7 @@ fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
             content_type = "application/problem+json"),
         (status = 409, description = "It has ended", body = Problem,
             content_type = "application/problem+json"),
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -305,6 +319,7 @@ pub struct RetryRequest {
         (status = 409, description = "It has not ended, or has completed", body = Problem,
             content_type = "application/problem+json"),
         super::responses::BodyProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]

@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::engine::local::{LocalEngine, OpenError};
 use crate::http::auth::tokens::{TokenFile, TokensError};
 use crate::http::auth::{Authority, Verifier};
-use crate::http::{Limits, router};
+use crate::http::{Limits, router, serve};
 use crate::lifecycle::Lifecycle;
 use crate::local::endpoint::EndpointError;
 use crate::local::site::{DataDir, DataDirError};
@@ -157,9 +157,10 @@ async fn run(
         reconciler.run(stopping).await;
         Ok::<(), Infallible>(())
     });
+    let concurrency = limits.concurrency;
     let app = router(runs, authority, limits, soft.clone());
     lifecycle.spawn_critical("HTTP server", async move {
-        axum::serve(listener, app).with_graceful_shutdown(soft.cancelled_owned()).await
+        serve(listener, app, concurrency, soft).await
     });
     info!(%address, engine = name, "serving");
     Ok(address)

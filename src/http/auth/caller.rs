@@ -34,9 +34,8 @@ impl Caller {
         if self.scopes.permit(scope) {
             return Ok(self);
         }
-        let challenge = format!(
-            "Bearer realm=\"demands\", error=\"insufficient_scope\", scope=\"{scope}\""
-        );
+        let challenge =
+            format!("Bearer realm=\"demands\", error=\"insufficient_scope\", scope=\"{scope}\"");
         let detail = format!("This needs a token of the scope {scope}.");
         Err(Problem::new(Kind::Forbidden, detail).challenge(challenge))
     }

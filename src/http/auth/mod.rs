@@ -11,8 +11,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 
-pub(super) use caller::{Reader, Writer};
 pub use caller::Caller;
+pub(super) use caller::{Reader, Writer};
 pub use jwks::JwksError;
 pub use jwt::Verifier;
 pub use scope::{Scope, Scopes};
@@ -60,7 +60,9 @@ impl Authority {
         };
         match verifier.verify(bearer).await {
             Ok((subject, scopes)) => Ok(Caller::named(subject, scopes)),
-            Err(jwt::Refusal::Invalid(why)) => Err(invalid(&format!("The token is refused: {why}."))),
+            Err(jwt::Refusal::Invalid(why)) => {
+                Err(invalid(&format!("The token is refused: {why}.")))
+            }
             Err(jwt::Refusal::NoKeys(why)) => {
                 tracing::warn!(error = %chain(&why), "no key to verify tokens with");
                 let detail = "The identity provider's keys cannot be read at present; try again.";
