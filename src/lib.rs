@@ -14,7 +14,8 @@
 //! | [`policy`] | what an operator allows | yes |
 //! | [`sync`] | the worker: env files, transfers, removals | |
 //! | [`aws`] | credentials, region, endpoints and TLS of AWS clients | |
-//! | [`http`] | routes, problems, the OpenAPI document | |
+//! | [`tls`] | TLS of the other clients | |
+//! | [`http`] | routes, problems, who may call, the OpenAPI document | |
 //! | [`config`] | file, environment and flags to one `Config`; every error at once | |
 //! | [`telemetry`] | what is logged, and how | |
 //! | [`lifecycle`] | named tasks, soft and hard shutdown | |
@@ -40,3 +41,4 @@ pub mod service;
 pub mod store;
 pub mod sync;
 pub mod telemetry;
+pub mod tls;

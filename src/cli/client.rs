@@ -1,7 +1,6 @@
 //! Calls of the HTTP interface. Every call may be made again (a submission carries its id), so
 //! that a service which is being restarted or has too much to do is asked again for a while.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use url::{Host, Url};
 
 use super::document::Document;
 use super::failure::{CallError, Refusal};
+use crate::tls;
 
 /// How long a service that was never reached is asked again: a wrong address should be told soon.
 const PATIENCE_AT_FIRST: Duration = Duration::from_secs(4);
@@ -113,11 +113,7 @@ pub(super) struct Client {
 impl Client {
     /// `base` is of http or https; `authorization` is sent with every call.
     pub fn new(base: Url, authorization: Option<HeaderValue>) -> Result<Self, CallError> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // It fails only where one is installed already, which does as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
+        tls::install_provider();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.extend(authorization.map(|value| (AUTHORIZATION, value)));

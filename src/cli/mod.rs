@@ -26,6 +26,7 @@ mod status;
 mod submit;
 mod sync;
 mod terminal;
+mod token;
 mod wait;
 
 use std::process::ExitCode;
@@ -74,6 +75,8 @@ enum Command {
     Retry(retry::Arguments),
     /// List demands, newest first
     List(list::Arguments),
+    /// Make, list and revoke the tokens that callers of a service send
+    Token(token::Arguments),
     /// Ask whether the service is ready, as a container's health check does
     Health(health::Arguments),
 }
@@ -111,6 +114,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Cancel(arguments) => cancel::run(arguments).await.into(),
         Command::Retry(arguments) => retry::run(arguments).await.into(),
         Command::List(arguments) => list::run(arguments).await.into(),
+        Command::Token(arguments) => token::run(arguments).into(),
         Command::Health(arguments) => health::run(arguments).await.into(),
     }
 }

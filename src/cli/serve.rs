@@ -29,6 +29,9 @@ pub(super) struct Arguments {
     /// Serve anybody who can reach the service, beyond this machine too
     #[arg(long)]
     allow_anonymous: bool,
+    /// The tokens that callers must have one of; made by `demand token`
+    #[arg(long, value_name = "FILE")]
+    tokens_file: Option<PathBuf>,
     /// An origin whose web pages may call the service; may be given several times
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
@@ -105,6 +108,10 @@ fn configuration(arguments: &Arguments) -> Result<Config, ConfigErrors> {
     if arguments.allow_anonymous {
         let key = "auth.insecure_allow_anonymous";
         flags.push(flag("--allow-anonymous", key, "true".to_owned()));
+    }
+    if let Some(file) = &arguments.tokens_file {
+        let file = file.display().to_string();
+        flags.push(flag("--tokens-file", "auth.tokens_file", file));
     }
     if !arguments.cors_origin.is_empty() {
         flags.push(flag("--cors-origin", "http.cors_origins", arguments.cors_origin.join(",")));

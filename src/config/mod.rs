@@ -25,7 +25,9 @@ pub use error::{ConfigError, ConfigErrors};
 pub use layers::Flag;
 use layers::Layers;
 use reader::Reader;
-pub use sections::{Auth, Aws, Batch, DataSync, Efs, Http, Lifecycle, Local, Log, Plan, Store};
+pub use sections::{
+    Auth, Aws, Batch, DataSync, Efs, Http, JwksSource, Jwt, Lifecycle, Local, Log, Plan, Store,
+};
 use settings::{
     Bytes, HttpUrl, LogFilter, NameGlobs, Object, Origins, PathGlobs, S3Globs, S3Uri, Seconds,
 };
@@ -211,6 +213,8 @@ impl Config {
             },
             auth: Auth {
                 insecure_allow_anonymous: reader.or("auth.insecure_allow_anonymous", false),
+                tokens_file: reader.optional("auth.tokens_file"),
+                jwt: jwt(reader),
             },
             http: Http {
                 body_limit: reader.or("http.body_limit", Bytes(1024 * 1024)).0,
@@ -243,12 +247,20 @@ impl Config {
                 "has no use in local mode, whose volumes are directories of `local.data_dir`",
             );
         }
-        if mode == Mode::AwsBatch && !loopback && !self.auth.insecure_allow_anonymous {
+        let anonymous = self.auth.insecure_allow_anonymous;
+        if anonymous && self.auth.is_required() {
+            reader.refuse(
+                "auth.insecure_allow_anonymous",
+                "contradicts `auth.tokens_file` and `auth.jwt`, with which callers must say who \
+                 they are",
+            );
+        }
+        if mode == Mode::AwsBatch && !loopback && !anonymous && !self.auth.is_required() {
             reader.refuse(
                 "listen",
                 "is not a loopback address, and nobody is asked who they are: set \
-                 `auth.insecure_allow_anonymous` (--allow-anonymous) if something before the \
-                 service does, or listen on loopback",
+                 `auth.tokens_file` or `auth.jwt`, or `auth.insecure_allow_anonymous` \
+                 (--allow-anonymous) if something before the service asks, or listen on loopback",
             );
         }
         let StepTimeouts { stage_in, execute, wrap_up, clean_up } = self.timeouts;
@@ -275,6 +287,44 @@ impl Config {
             reader
                 .refuse("http.timeout", "must be more than 50s, which is how long `?wait=` holds");
         }
+    }
+}
+
+/// `[auth.jwt]`, of which all is needed or nothing.
+fn jwt(reader: &mut Reader) -> Option<Jwt> {
+    let issuer: Option<String> = reader.optional("auth.jwt.issuer");
+    let audience: Option<String> = reader.optional("auth.jwt.audience");
+    let url = reader.optional("auth.jwt.jwks_url").map(|HttpUrl(url)| url);
+    let file: Option<PathBuf> = reader.optional("auth.jwt.jwks_file");
+    if issuer.is_none() && audience.is_none() && url.is_none() && file.is_none() {
+        return None;
+    }
+    if issuer.is_none() || audience.is_none() {
+        let missing = if issuer.is_none() { "auth.jwt.issuer" } else { "auth.jwt.audience" };
+        reader.refuse(missing, "must be set where `auth.jwt` is");
+    }
+    let url = url.and_then(|url| url::Url::parse(&url).ok());
+    if url.as_ref().is_some_and(|url| url.scheme() != "https" && !is_loopback(url)) {
+        reader.refuse("auth.jwt.jwks_url", "must be https: whoever answers it decides who gets in");
+    }
+    let keys = match (url, file) {
+        (Some(url), None) => JwksSource::Url(url),
+        (None, Some(file)) => JwksSource::File(file),
+        _ => {
+            let message = "or `auth.jwt.jwks_file` must be set where `auth.jwt` is, and not both";
+            reader.refuse("auth.jwt.jwks_url", message);
+            return None;
+        }
+    };
+    Some(Jwt { issuer: issuer?, audience: audience?, keys })
+}
+
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

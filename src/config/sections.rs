@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
+
 use super::settings::LogFormat;
 use crate::plan::site::EnvFileWriter;
 
@@ -94,6 +96,37 @@ pub struct Batch {
 pub struct Auth {
     /// Whether anybody who reaches the service may use it, beyond loopback too. `false`.
     pub insecure_allow_anonymous: bool,
+    /// The tokens that `demand token` makes; callers must have one of them, or a JWT.
+    pub tokens_file: Option<PathBuf>,
+    /// `[auth.jwt]`: tokens of an identity provider.
+    pub jwt: Option<Jwt>,
+}
+
+impl Auth {
+    /// Whether callers must say who they are.
+    pub fn is_required(&self) -> bool {
+        self.tokens_file.is_some() || self.jwt.is_some()
+    }
+}
+
+/// `[auth.jwt]`: JSON Web Tokens that are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jwt {
+    /// The provider, as tokens name it in `iss`.
+    pub issuer: String,
+    /// This service, as tokens name it in `aud`.
+    pub audience: String,
+    /// Where the provider's keys are.
+    pub keys: JwksSource,
+}
+
+/// Where an identity provider's keys are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JwksSource {
+    /// `jwks_url`: the provider's own `jwks_uri`.
+    Url(Url),
+    /// `jwks_file`: a file of the same content.
+    File(PathBuf),
 }
 
 /// `[http]`: bounds and cross-origin access.

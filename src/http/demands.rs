@@ -1,16 +1,19 @@
 //! Demands: submit, look at, list, cancel, retry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, StatusCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::accept::JSON;
+use super::auth::{Caller, Reader, Writer};
 use super::extract::{DemandId, IdempotencyKey, JsonBody, OptionalJsonBody, Query};
 use super::problem::{Kind, Problem};
 use super::{App, cursor};
@@ -20,7 +23,7 @@ use crate::run::record::Record;
 use crate::run::state::{Phase, Status};
 use crate::run::status::StatusDocument;
 use crate::run::transitions::TransitionError;
-use crate::run::{AcceptError, Accepted, PlanError};
+use crate::run::{AcceptError, Accepted, Changed, PlanError};
 use crate::store::{Filter, StoreError, TagFilter};
 
 /// Ids in one list at most.
@@ -50,16 +53,19 @@ const IDS: usize = 100;
         (status = 422, description = "The demand cannot be planned; every fault is named",
             body = Problem, content_type = "application/problem+json"),
         super::responses::BodyProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn submit(
     State(app): State<App>,
+    Writer(caller): Writer,
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(request): JsonBody,
 ) -> Result<Response, Problem> {
     let runs = app.runs.clone();
-    let accepted = finished(async move { runs.accept(&request, None, key).await }).await?;
+    let accepted =
+        finished(async move { runs.accept(&request, caller.subject(), key).await }).await?;
     let (status, record) = match accepted {
         Accepted::New(record) => (StatusCode::CREATED, record),
         Accepted::Before(record) => (StatusCode::OK, record),
@@ -77,11 +83,13 @@ pub(super) async fn submit(
         (status = 422, description = "The demand cannot be planned; every fault is named",
             body = Problem, content_type = "application/problem+json"),
         super::responses::BodyProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn plan(
     State(app): State<App>,
+    _caller: Writer,
     JsonBody(request): JsonBody,
 ) -> Result<Json<Plan>, Problem> {
     Ok(Json(app.runs.plan(&request).await?))
@@ -112,11 +120,13 @@ pub(super) struct GetParameters {
         (status = 404, description = "There is no such demand", body = Problem,
             content_type = "application/problem+json"),
         super::responses::QueryProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn get(
     State(app): State<App>,
+    _caller: Reader,
     DemandId(id): DemandId,
     Query(GetParameters { wait }): Query<GetParameters>,
     headers: HeaderMap,
@@ -127,21 +137,28 @@ pub(super) async fn get(
     }
     let known = headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
     let deadline = tokio::time::Instant::now() + wait;
+    // Before the look, so that no change is missed between the two.
     let mut changes = app.runs.subscribe(&id);
+    let record = app.runs.get(&id).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
+    let mut latest = Arc::new(Changed::new(record));
     loop {
-        let record = app.runs.get(&id).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
+        let record = &latest.record;
         let fresh = known.is_none_or(|known| !matches(known, record.version));
         let ended = record.state.phase == Phase::Done;
         let over = tokio::time::Instant::now() >= deadline || app.stopping.is_cancelled();
         if over || (known.is_some() && fresh) || (known.is_none() && ended) {
-            return Ok(if fresh {
-                document(&app, &record).into_response()
-            } else {
-                (StatusCode::NOT_MODIFIED, version_headers(&record)).into_response()
+            let headers = version_headers(record);
+            if !fresh {
+                return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+            }
+            // A document is made of texts and numbers alone, which always have a JSON form.
+            let body = latest.rendered(|record| {
+                serde_json::to_vec(&app.runs.document(record)).unwrap_or_default().into()
             });
+            return Ok((headers, [(CONTENT_TYPE, JSON)], body).into_response());
         }
         tokio::select! {
-            () = changes.changed() => {}
+            changed = changes.changed() => latest = changed,
             () = tokio::time::sleep_until(deadline) => {}
             () = app.stopping.cancelled() => {}
         }
@@ -199,11 +216,13 @@ pub struct DemandList {
     responses(
         (status = 200, description = "A page of demands", body = DemandList),
         super::responses::QueryProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn list(
     State(app): State<App>,
+    _caller: Reader,
     Query(parameters): Query<ListParameters>,
 ) -> Result<Response, Problem> {
     let limit = parameters.limit.unwrap_or(50);
@@ -259,15 +278,18 @@ fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
             content_type = "application/problem+json"),
         (status = 409, description = "It has ended", body = Problem,
             content_type = "application/problem+json"),
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn cancel(
     State(app): State<App>,
+    Writer(caller): Writer,
     DemandId(id): DemandId,
 ) -> Result<Response, Problem> {
+    owned(&app, &id, &caller).await?;
     let runs = app.runs.clone();
-    let record = finished(async move { runs.cancel(&id, None).await }).await?;
+    let record = finished(async move { runs.cancel(&id, caller.subject()).await }).await?;
     Ok((StatusCode::ACCEPTED, document(&app, &record)).into_response())
 }
 
@@ -297,11 +319,13 @@ pub struct RetryRequest {
         (status = 409, description = "It has not ended, or has completed", body = Problem,
             content_type = "application/problem+json"),
         super::responses::BodyProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn retry(
     State(app): State<App>,
+    Writer(caller): Writer,
     DemandId(id): DemandId,
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<Response, Problem> {
@@ -313,9 +337,18 @@ pub(super) async fn retry(
     if from_attempt == Some(0) {
         return Err(Problem::new(Kind::BadRequest, "from_attempt counts from 1."));
     }
+    owned(&app, &id, &caller).await?;
     let runs = app.runs.clone();
-    let record = finished(async move { runs.retry(&id, from_attempt, None).await }).await?;
+    let retry = async move { runs.retry(&id, from_attempt, caller.subject()).await };
+    let record = finished(retry).await?;
     Ok((StatusCode::ACCEPTED, document(&app, &record)).into_response())
+}
+
+/// The demand of this id, which must be the caller's own unless they are an admin.
+pub(super) async fn owned(app: &App, id: &str, caller: &Caller) -> Result<Record, Problem> {
+    let record = app.runs.get(id).await?.ok_or_else(|| Problem::unknown_demand(id))?;
+    caller.must_own(&record)?;
+    Ok(record)
 }
 
 /// Does what was asked to its end, also when whoever asked goes away meanwhile: what is stored must

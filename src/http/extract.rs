@@ -104,9 +104,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        serde_html_form::from_str(parts.uri.query().unwrap_or_default())
-            .map(Self)
-            .map_err(|refused| Problem::new(Kind::InvalidQuery, format!("{refused}.")))
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        let read = serde_path_to_error::deserialize(serde_html_form::Deserializer::new(pairs));
+        read.map(Self).map_err(|refused| {
+            let (name, why) = (refused.path().to_string(), refused.inner());
+            let detail = if name == "." { format!("{why}.") } else { format!("`{name}`: {why}.") };
+            Problem::new(Kind::InvalidQuery, detail)
+        })
     }
 }
 

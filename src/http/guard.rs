@@ -8,19 +8,26 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderValue, Method};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Limits;
 use super::problem::{Kind, Problem};
 
 pub(super) struct Guard {
     limits: Limits,
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
+
+/// A request's part of the requests at once, for answers that go on after their handler.
+#[derive(Clone)]
+pub(super) struct Room(
+    #[expect(dead_code, reason = "it is held, not read")] Arc<OwnedSemaphorePermit>,
+);
 
 impl Guard {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { room: Semaphore::new(limits.concurrency), limits }
+        let room = limits.concurrency.min(Semaphore::MAX_PERMITS);
+        Self { room: Arc::new(Semaphore::new(room)), limits }
     }
 
     /// The host in `Host` or, in HTTP/1.1's absolute form, in the request's own URI.
@@ -78,13 +85,18 @@ pub(super) async fn check(
     }
     // A service at its limit is alive, and must be able to say so.
     let is_health = request.uri().path().starts_with("/health/");
-    let room = guard.room.try_acquire();
-    if room.is_err() && !is_health {
+    let mut request = request;
+    let room = Arc::clone(&guard.room).try_acquire_owned().ok().map(|room| Room(Arc::new(room)));
+    if let Some(room) = &room {
+        request.extensions_mut().insert(room.clone());
+    } else if !is_health {
         return Problem::new(Kind::Overloaded, "The service is at its limit; try again soon.")
             .retry_after(1)
             .into_response();
     }
-    tokio::time::timeout(guard.limits.time, next.run(request)).await.unwrap_or_else(|_| {
+    let answered = tokio::time::timeout(guard.limits.time, next.run(request)).await;
+    drop(room);
+    answered.unwrap_or_else(|_| {
         Problem::new(Kind::TimedOut, "The request was not answered in time; try again.")
             .retry_after(5)
             .into_response()

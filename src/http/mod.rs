@@ -3,8 +3,11 @@
 //! Layers, outermost first: a request id in and out; one line of log a request; every error as a
 //! problem document; CORS; panics caught; overload refused; the `Host` checked; a time limit.
 
+mod accept;
+pub mod auth;
 mod cursor;
 mod demands;
+mod events;
 mod extract;
 mod guard;
 mod health;
@@ -13,16 +16,20 @@ mod problem;
 mod reading;
 pub mod request;
 pub mod responses;
+mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, header};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
@@ -30,8 +37,10 @@ use tracing::{Level, info_span};
 
 pub use openapi::document;
 pub use problem::{Kind, PROBLEM_JSON, Problem};
+pub use server::serve;
 
 use crate::run::Runs;
+use auth::Authority;
 use guard::Guard;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -55,13 +64,21 @@ pub struct Limits {
 #[derive(Clone)]
 pub(crate) struct App {
     runs: Runs,
+    authority: Arc<Authority>,
     /// The largest body, in bytes.
     body_limit: usize,
     stopping: CancellationToken,
 }
 
-/// The service's routes. Waits for changes end early once `stopping` is canceled.
-pub fn router(runs: Runs, limits: Limits, stopping: CancellationToken) -> Router {
+/// The service's routes, for callers that `authority` knows. Waits for changes end early once
+/// `stopping` is canceled.
+pub fn router(
+    runs: Runs,
+    authority: Authority,
+    limits: Limits,
+    stopping: CancellationToken,
+) -> Router {
+    let authority = Arc::new(authority);
     let origins = limits.cors_origins.clone();
     let body_limit = limits.body;
     let guard = Arc::new(Guard::new(limits));
@@ -73,16 +90,32 @@ pub fn router(runs: Runs, limits: Limits, stopping: CancellationToken) -> Router
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(log)
+        .layer(from_fn(weaken_encoded_tags))
+        .layer(CompressionLayer::new())
         .layer(from_fn(problem::every_error_is_a_problem))
         .layer(cors(origins))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(guard, guard::check));
-    routes.with_state(App { runs, body_limit, stopping }).layer(layers)
+    routes.with_state(App { runs, authority, body_limit, stopping }).layer(layers)
 }
 
 fn span(request: &http::Request<axum::body::Body>) -> tracing::Span {
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     info_span!("request", method = %request.method(), path = %request.uri().path(), request.id = id)
+}
+
+/// A tag that tells bytes does not hold for those that compression made of them (RFC 9110, 8.8.3).
+async fn weaken_encoded_tags(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let is_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
+    if is_encoded
+        && let Some(tag) = response.headers().get(header::ETAG)
+        && !tag.as_bytes().starts_with(b"W/")
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+    {
+        response.headers_mut().insert(header::ETAG, weak);
+    }
+    response
 }
 
 fn cors(origins: Vec<HeaderValue>) -> CorsLayer {

@@ -2,6 +2,7 @@
 //! needs.
 
 use axum::Json;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
 use utoipa::OpenApi;
@@ -9,7 +10,7 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{App, demands, health, reading};
+use super::{App, accept, demands, events, health, reading};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,18 +29,19 @@ struct Api;
 
 /// All routes, each with its operation.
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Api::openapi())
+    let json = OpenApiRouter::new()
         .routes(routes!(demands::submit, demands::list))
         .routes(routes!(demands::plan))
         .routes(routes!(demands::get))
         .routes(routes!(demands::cancel))
         .routes(routes!(demands::retry))
         .routes(routes!(reading::plan))
-        .routes(routes!(reading::events))
         .routes(routes!(reading::logs))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(openapi))
+        .route_layer(from_fn(accept::json));
+    OpenApiRouter::with_openapi(Api::openapi()).merge(json).routes(routes!(events::events))
 }
 
 /// The document itself.

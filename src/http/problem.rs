@@ -7,7 +7,7 @@
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use tower_http::request_id::RequestId;
@@ -45,6 +45,9 @@ pub struct Problem {
     /// Seconds after which to try again; sent as `Retry-After`.
     #[serde(skip)]
     pub retry_after: Option<u32>,
+    /// How to authenticate; sent as `WWW-Authenticate`.
+    #[serde(skip)]
+    pub challenge: Option<String>,
 }
 
 impl Problem {
@@ -59,6 +62,7 @@ impl Problem {
             request_id: None,
             errors: Vec::new(),
             retry_after: None,
+            challenge: None,
         }
     }
 
@@ -92,6 +96,12 @@ impl Problem {
         let noun = if errors.len() == 1 { "fault" } else { "faults" };
         let detail = format!("{} {noun}; nothing was stored.", errors.len());
         Self { errors, ..Self::new(Kind::InvalidDemand, detail) }
+    }
+
+    /// Asks the client to authenticate (RFC 9110, 11.6.1).
+    #[must_use]
+    pub fn challenge(self, challenge: String) -> Self {
+        Self { challenge: Some(challenge), ..self }
     }
 
     /// Asks the client to come back.
@@ -128,6 +138,12 @@ pub enum Kind {
     UnknownDemand,
     /// There is no such log.
     NoLog,
+    /// The request says not, or not believably, who sends it.
+    Unauthenticated,
+    /// Whoever sends it may not.
+    Forbidden,
+    /// No representation is of a media type that is accepted.
+    NotAcceptable,
     /// The path knows other methods.
     MethodNotAllowed,
     /// The id is taken by another demand.
@@ -164,6 +180,9 @@ impl Kind {
             Self::NotFound => "not-found",
             Self::UnknownDemand => "unknown-demand",
             Self::NoLog => "no-log",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NotAcceptable => "not-acceptable",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::IdTaken => "id-taken",
             Self::StateForbids => "state-forbids",
@@ -188,6 +207,9 @@ impl Kind {
             Self::NotFound => "There is nothing at this path",
             Self::UnknownDemand => "There is no such demand",
             Self::NoLog => "There is no such log",
+            Self::Unauthenticated => "Nobody known sends this",
+            Self::Forbidden => "Whoever sends this may not",
+            Self::NotAcceptable => "Nothing is acceptable here",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::IdTaken => "The execution_id is taken by another demand",
             Self::StateForbids => "The demand's state forbids it",
@@ -210,6 +232,9 @@ impl Kind {
             }
             Self::InvalidDemand => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound | Self::UnknownDemand | Self::NoLog => StatusCode::NOT_FOUND,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::IdTaken | Self::StateForbids => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -267,7 +292,7 @@ pub async fn every_error_is_a_problem(request: Request, next: Next) -> Response 
         };
         Problem::new(Kind::of_status(status), detail)
     });
-    let retry_after = problem.retry_after;
+    let (retry_after, challenge) = (problem.retry_after, problem.challenge.clone());
     let problem = Problem { instance: Some(instance), request_id, ..problem };
     let headers = response.headers().clone();
     let mut response = (status, axum::Json(problem)).into_response();
@@ -279,6 +304,9 @@ pub async fn every_error_is_a_problem(request: Request, next: Next) -> Response 
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(Ok(challenge)) = challenge.map(HeaderValue::try_from) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     response
 }

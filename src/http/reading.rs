@@ -1,4 +1,4 @@
-//! What can be read of a demand beside its status: plan, history, logs.
+//! What can be read of a demand beside its status and history: plan and logs.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,16 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
+use super::auth::Reader;
+use super::demands::owned;
 use super::extract::{DemandId, Query};
 use super::problem::{Kind, Problem};
 use crate::engine::job::LogLine;
 use crate::plan::Plan;
 use crate::plan::submission::Step;
 use crate::run::LogError;
-use crate::run::history::HistoryEntry;
-
-/// Entries of a history in one answer at most.
-const ENTRIES: i64 = 1000;
 
 /// Tells a demand's plan, as it was when the demand was accepted.
 #[utoipa::path(
@@ -25,57 +23,19 @@ const ENTRIES: i64 = 1000;
     params(("execution_id" = String, Path, description = "The demand's id")),
     responses(
         (status = 200, description = "The stored plan", body = Plan),
-        (status = 404, description = "There is no such demand", body = Problem,
-            content_type = "application/problem+json"),
+        super::responses::OwnDemandProblems,
+        super::responses::CallerProblems,
         super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn plan(
     State(app): State<App>,
+    Reader(caller): Reader,
     DemandId(id): DemandId,
 ) -> Result<Response, Problem> {
+    owned(&app, &id, &caller).await?;
     let plan = app.runs.stored_plan(&id).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], plan).into_response())
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct EventParameters {
-    /// Entries after this one.
-    #[param(minimum = 0)]
-    #[serde(default)]
-    after: i64,
-}
-
-/// A demand's history.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct EventList {
-    /// Oldest first, 1000 at most; the `seq` of the last one, as `after`, reads on.
-    pub events: Vec<HistoryEntry>,
-}
-
-/// Tells what happened to a demand.
-#[utoipa::path(
-    get, path = "/demands/{execution_id}/events", operation_id = "listDemandEvents",
-    tag = "demands",
-    params(("execution_id" = String, Path, description = "The demand's id"), EventParameters),
-    responses(
-        (status = 200, description = "The history", body = EventList),
-        (status = 404, description = "There is no such demand", body = Problem,
-            content_type = "application/problem+json"),
-        super::responses::QueryProblems,
-        super::responses::ServiceProblems,
-    )
-)]
-pub(super) async fn events(
-    State(app): State<App>,
-    DemandId(id): DemandId,
-    Query(EventParameters { after }): Query<EventParameters>,
-) -> Result<Response, Problem> {
-    let events =
-        app.runs.history(&id, after, ENTRIES).await?.ok_or_else(|| Problem::unknown_demand(&id))?;
-    Ok(([(CACHE_CONTROL, "no-store")], Json(EventList { events })).into_response())
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -115,14 +75,15 @@ pub struct LogDocument {
     params(("execution_id" = String, Path, description = "The demand's id"), LogParameters),
     responses(
         (status = 200, description = "Lines of the log", body = LogDocument),
-        (status = 404, description = "There is no such demand, or no such log yet",
-            body = Problem, content_type = "application/problem+json"),
+        super::responses::OwnDemandProblems,
+        super::responses::CallerProblems,
         super::responses::QueryProblems,
         super::responses::ServiceProblems,
     )
 )]
 pub(super) async fn logs(
     State(app): State<App>,
+    Reader(caller): Reader,
     DemandId(id): DemandId,
     Query(parameters): Query<LogParameters>,
 ) -> Result<Response, Problem> {
@@ -131,6 +92,7 @@ pub(super) async fn logs(
     if !(1..=10_000).contains(&limit) {
         return Err(Problem::new(Kind::InvalidQuery, "limit takes 1 to 10000."));
     }
+    owned(&app, &id, &caller).await?;
     let logs = app.runs.logs(&id, step, attempt, cursor.as_deref(), limit).await?;
     let document = LogDocument {
         step: logs.step,

@@ -37,3 +37,29 @@ pub enum ServiceProblems {
         headers(("Retry-After" = u32, description = "Seconds after which to try again")))]
     Unavailable(#[to_schema] Problem),
 }
+
+/// What whoever calls can have wrong.
+#[derive(IntoResponses)]
+pub enum CallerProblems {
+    /// The request has no token, or none that is accepted
+    #[response(status = 401, content_type = "application/problem+json",
+        headers(("WWW-Authenticate" = String, description = "How to authenticate (RFC 6750)")))]
+    Unauthenticated(#[to_schema] Problem),
+    /// The token does not permit it, or a page of another origin sends the request
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(#[to_schema] Problem),
+    /// Nothing that the request accepts is to be had
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(#[to_schema] Problem),
+    /// The `Host` is not one of the service's names
+    #[response(status = 421, content_type = "application/problem+json")]
+    UnknownHost(#[to_schema] Problem),
+}
+
+/// What a demand that is named can have wrong.
+#[derive(IntoResponses)]
+pub enum OwnDemandProblems {
+    /// There is no such demand, or nothing of the kind yet
+    #[response(status = 404, content_type = "application/problem+json")]
+    Unknown(#[to_schema] Problem),
+}

@@ -1,24 +1,51 @@
-//! Tells waiting readers that a demand has changed.
+//! Tells waiting readers that a demand has changed, and into what: a thousand who wait for one
+//! demand read nothing.
 //!
 //! A reader subscribes before it reads, so that no change between its reading and its waiting is
 //! lost. Only demands that somebody waits for take memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::watch;
+
+use super::record::Record;
 
 /// Whom to tell of which demand's change; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changes {
-    demands: Arc<Mutex<HashMap<String, watch::Sender<i64>>>>,
+    demands: Arc<Mutex<HashMap<String, watch::Sender<Latest>>>>,
+}
+
+/// A demand as it was last published.
+type Latest = Option<Arc<Changed>>;
+
+/// What a demand has become, and what whoever waits for that makes of it, once for all of them.
+#[derive(Debug)]
+pub struct Changed {
+    /// The demand.
+    pub record: Record,
+    rendered: OnceLock<Bytes>,
+}
+
+impl Changed {
+    /// The demand, looked at by one alone.
+    pub fn new(record: Record) -> Self {
+        Self { record, rendered: OnceLock::new() }
+    }
+
+    /// What `render` made of it the first time.
+    pub fn rendered(&self, render: impl FnOnce(&Record) -> Bytes) -> Bytes {
+        self.rendered.get_or_init(|| render(&self.record)).clone()
+    }
 }
 
 /// A wait for changes of one demand.
 #[derive(Debug)]
 pub struct Subscription {
     execution_id: String,
-    version: watch::Receiver<i64>,
+    latest: watch::Receiver<Latest>,
     changes: Changes,
 }
 
@@ -26,28 +53,41 @@ impl Changes {
     /// Everything that happens to the demand from now on reaches the subscription.
     pub(super) fn subscribe(&self, execution_id: &str) -> Subscription {
         let mut demands = self.demands.lock().unwrap_or_else(PoisonError::into_inner);
-        let version = demands
+        let latest = demands
             .entry(execution_id.to_owned())
-            .or_insert_with(|| watch::Sender::new(0))
+            .or_insert_with(|| watch::Sender::new(None))
             .subscribe();
-        Subscription { execution_id: execution_id.to_owned(), version, changes: self.clone() }
+        Subscription { execution_id: execution_id.to_owned(), latest, changes: self.clone() }
     }
 
-    /// Tells those who wait that the demand is now at `version`.
-    pub(super) fn publish(&self, execution_id: &str, version: i64) {
+    /// Tells those who wait what the demand is now.
+    pub(super) fn publish(&self, record: &Record) {
         let demands = self.demands.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = demands.get(execution_id) {
-            sender.send_replace(version);
-        }
+        let Some(sender) = demands.get(&record.execution_id) else { return };
+        sender.send_if_modified(|latest| {
+            // Of two changes the later one may be published first.
+            let is_newer =
+                latest.as_ref().is_none_or(|known| known.record.version < record.version);
+            if is_newer {
+                *latest = Some(Arc::new(Changed::new(record.clone())));
+            }
+            is_newer
+        });
     }
 }
 
 impl Subscription {
-    /// Returns when the demand has changed since the subscription, or since this last returned.
-    pub async fn changed(&mut self) {
-        // The sender lives in the map for as long as this subscription does.
-        if self.version.changed().await.is_err() {
-            std::future::pending::<()>().await;
+    /// Returns when the demand has changed since the subscription, or since this last returned,
+    /// with what it is then.
+    pub async fn changed(&mut self) -> Arc<Changed> {
+        loop {
+            // The sender lives in the map for as long as this subscription does.
+            if self.latest.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            if let Some(latest) = &*self.latest.borrow_and_update() {
+                return Arc::clone(latest);
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use accept::{AcceptError, Accepted, PlanError, plan_within};
-pub use changes::Subscription;
+pub use changes::{Changed, Subscription};
 pub use logs::{LogError, Logs};
 pub use observe::Observation;
 pub use reconcile::Reconciler;

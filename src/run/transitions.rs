@@ -108,7 +108,7 @@ impl Transitions {
             if self.store.advance(execution_id, record.version, state.clone(), history).await? {
                 record.version += 1;
                 record.state = state;
-                self.changes.publish(execution_id, record.version);
+                self.changes.publish(&record);
                 self.wake();
                 return Ok(record);
             }

@@ -10,13 +10,16 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use jiff::SignedDuration;
+use reqwest::redirect::Policy as Redirects;
 use tokio::net::TcpListener;
 use tracing::info;
 
 use crate::config::{Config, Mode};
 use crate::engine::Engine;
 use crate::engine::local::{LocalEngine, OpenError};
-use crate::http::{Limits, router};
+use crate::http::auth::tokens::{TokenFile, TokensError};
+use crate::http::auth::{Authority, Verifier};
+use crate::http::{Limits, router, serve};
 use crate::lifecycle::Lifecycle;
 use crate::local::endpoint::EndpointError;
 use crate::local::site::{DataDir, DataDirError};
@@ -26,6 +29,7 @@ use crate::run::decide::Timing;
 use crate::run::transition::Retention;
 use crate::run::{Observation, Runs, Settings, Sites};
 use crate::store::{Store, StoreError};
+use crate::tls;
 
 /// Why a service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +68,12 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The tokens of callers cannot be read.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
+    /// The identity provider cannot be asked.
+    #[error("cannot set up the client that asks for the identity provider's keys")]
+    Provider(#[source] reqwest::Error),
     /// The jobs of local mode could not run this program.
     #[error("cannot find this program's own file")]
     Binary(#[source] std::io::Error),
@@ -133,7 +143,7 @@ async fn run(
     let Parts { engine, sites, policy } = parts;
     let name = engine.name();
     let (runs, reconciler) = Runs::new(store, engine, sites, policy, settings(config));
-    let limits = limits(config)?;
+    let (limits, authority) = (limits(config)?, authority(config)?);
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| StartError::Listen { address: config.listen, source })?;
@@ -147,9 +157,10 @@ async fn run(
         reconciler.run(stopping).await;
         Ok::<(), Infallible>(())
     });
-    let app = router(runs, limits, soft.clone());
+    let concurrency = limits.concurrency;
+    let app = router(runs, authority, limits, soft.clone());
     lifecycle.spawn_critical("HTTP server", async move {
-        axum::serve(listener, app).with_graceful_shutdown(soft.cancelled_owned()).await
+        serve(listener, app, concurrency, soft).await
     });
     info!(%address, engine = name, "serving");
     Ok(address)
@@ -167,6 +178,17 @@ fn settings(config: &Config) -> Settings {
             lost_grace: lifecycle.lost_grace,
         },
     }
+}
+
+fn authority(config: &Config) -> Result<Authority, StartError> {
+    let tokens = config.auth.tokens_file.as_deref().map(TokenFile::open).transpose()?;
+    let jwt = config.auth.jwt.as_ref().map(|jwt| {
+        tls::install_provider();
+        let http = reqwest::Client::builder().redirect(Redirects::none()).build();
+        let http = http.map_err(StartError::Provider)?;
+        Ok::<_, StartError>(Verifier::new(&jwt.issuer, &jwt.audience, jwt.keys.clone(), http))
+    });
+    Ok(Authority { tokens, jwt: jwt.transpose()? })
 }
 
 fn limits(config: &Config) -> Result<Limits, StartError> {

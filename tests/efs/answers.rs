@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use demand_context_manager::efs::AwsCatalogue;
 use demand_context_manager::engine::aws_batch::{AwsBatch, AwsBatchSettings};
+use demand_context_manager::http::auth::Authority;
 use demand_context_manager::http::{Limits, router};
 use demand_context_manager::plan::Site;
 use demand_context_manager::policy::Policy;
@@ -52,7 +53,10 @@ impl Service {
             hosts: vec!["*".to_owned()],
             cors_origins: Vec::new(),
         };
-        Self { app: router(runs, limits, CancellationToken::new()), _directory: directory }
+        Self {
+            app: router(runs, Authority::default(), limits, CancellationToken::new()),
+            _directory: directory,
+        }
     }
 
     async fn post(&self, path: &str, demand: &Value) -> (StatusCode, Option<u32>, Value) {

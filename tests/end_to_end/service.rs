@@ -44,6 +44,10 @@ impl Service {
         Self { site, environment, process, url, client }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id().unwrap()
+    }
+
     /// `kill -9`, and nothing else.
     pub async fn kill(&mut self) {
         self.process.kill().await.unwrap();
