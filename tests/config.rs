@@ -79,6 +79,8 @@ fn every_key_the_example_comments_out_shows_its_default() {
     assert!(example.aws.endpoint_url.take().is_some());
     assert!(example.batch.events_queue_url.take().is_some());
     assert!(example.batch.log_group.take().is_some());
+    assert!(example.auth.tokens_file.take().is_some());
+    assert_eq!(example.auth.jwt.take().unwrap().issuer, "https://id.example.org/");
     let configurations = std::mem::replace(&mut example.file_system_configurations, json!({}));
     assert_eq!(configurations["scratch"][0]["file_system"], "dev-marmot-scratch");
 
@@ -304,7 +306,30 @@ fn a_service_beyond_loopback_must_be_told_to_take_anybody() {
     assert!(fault.contains("`auth.insecure_allow_anonymous` (--allow-anonymous)"), "{fault}");
     let key = "auth.insecure_allow_anonymous";
     let flag = Flag { name: "--allow-anonymous", key, value: "true".to_owned() };
-    Config::load(Mode::AwsBatch, None, environment, &[flag]).unwrap();
+    Config::load(Mode::AwsBatch, None, environment.clone(), std::slice::from_ref(&flag)).unwrap();
+
+    environment.push(("DEMAND_AUTH__TOKENS_FILE", "tokens.json"));
+    Config::load(Mode::AwsBatch, None, environment.clone(), &[]).unwrap();
+    let fault = the_fault(Config::load(Mode::AwsBatch, None, environment, &[flag]));
+    assert!(fault.contains("contradicts `auth.tokens_file`"), "{fault}");
+}
+
+#[test]
+fn an_identity_provider_is_named_whole_and_asked_in_secret() {
+    let jwt = |jwks: &'static str| {
+        [
+            ("DEMAND_AUTH__JWT__ISSUER", "https://id.example.org/"),
+            ("DEMAND_AUTH__JWT__AUDIENCE", "demands"),
+            ("DEMAND_AUTH__JWT__JWKS", jwks),
+        ]
+    };
+    for jwks in ["https://id.example.org/jwks", "http://127.0.0.1:9/jwks", "/etc/jwks.json"] {
+        assert!(from_variables(&jwt(jwks)).unwrap().auth.is_required(), "{jwks}");
+    }
+    let fault = the_fault(from_variables(&jwt("http://id.example.org/jwks")));
+    assert!(fault.contains("must be https"), "{fault}");
+    let fault = the_fault(from_variables(&jwt("https://id.example.org/jwks")[..2]));
+    assert!(fault.contains("`auth.jwt.jwks` must be set"), "{fault}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use demand_context_manager::http::document;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn committed() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("openapi/openapi.json")
@@ -76,6 +76,21 @@ fn every_error_answer_is_a_problem_document() {
                 let content = response["content"].as_object().unwrap();
                 assert!(content.contains_key("application/problem+json"), "{place} {status}");
             }
+        }
+    }
+}
+
+#[test]
+fn every_operation_on_demands_says_which_scope_it_needs_and_what_is_refused_without() {
+    let document = built();
+    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    for (place, operation) in operations(&document) {
+        let is_of_demands = operation["tags"][0] == "demands";
+        let scope = if place.starts_with("get ") { "demands:read" } else { "demands:write" };
+        let expected = if is_of_demands { json!([{"bearer": [scope]}]) } else { json!([]) };
+        assert_eq!(operation["security"], expected, "{place}");
+        for status in ["401", "403", "406"].iter().filter(|_| is_of_demands) {
+            assert!(operation["responses"][status].is_object(), "{place} {status}");
         }
     }
 }

@@ -294,29 +294,25 @@ impl Config {
 fn jwt(reader: &mut Reader) -> Option<Jwt> {
     let issuer: Option<String> = reader.optional("auth.jwt.issuer");
     let audience: Option<String> = reader.optional("auth.jwt.audience");
-    let url = reader.optional("auth.jwt.jwks_url").map(|HttpUrl(url)| url);
-    let file: Option<PathBuf> = reader.optional("auth.jwt.jwks_file");
-    if issuer.is_none() && audience.is_none() && url.is_none() && file.is_none() {
+    let keys: Option<JwksSource> = reader.optional("auth.jwt.jwks");
+    if issuer.is_none() && audience.is_none() && keys.is_none() {
         return None;
     }
-    if issuer.is_none() || audience.is_none() {
-        let missing = if issuer.is_none() { "auth.jwt.issuer" } else { "auth.jwt.audience" };
-        reader.refuse(missing, "must be set where `auth.jwt` is");
+    let missing = [
+        ("auth.jwt.issuer", issuer.is_none()),
+        ("auth.jwt.audience", audience.is_none()),
+        ("auth.jwt.jwks", keys.is_none()),
+    ];
+    for (key, _) in missing.into_iter().filter(|(_, is_missing)| *is_missing) {
+        reader.refuse(key, "must be set where another key of `auth.jwt` is");
     }
-    let url = url.and_then(|url| url::Url::parse(&url).ok());
-    if url.as_ref().is_some_and(|url| url.scheme() != "https" && !is_loopback(url)) {
-        reader.refuse("auth.jwt.jwks_url", "must be https: whoever answers it decides who gets in");
+    if let Some(JwksSource::Url(url)) = &keys
+        && url.scheme() != "https"
+        && !is_loopback(url)
+    {
+        reader.refuse("auth.jwt.jwks", "must be https: whoever answers it decides who gets in");
     }
-    let keys = match (url, file) {
-        (Some(url), None) => JwksSource::Url(url),
-        (None, Some(file)) => JwksSource::File(file),
-        _ => {
-            let message = "or `auth.jwt.jwks_file` must be set where `auth.jwt` is, and not both";
-            reader.refuse("auth.jwt.jwks_url", message);
-            return None;
-        }
-    };
-    Some(Jwt { issuer: issuer?, audience: audience?, keys })
+    Some(Jwt { issuer: issuer?, audience: audience?, keys: keys? })
 }
 
 fn is_loopback(url: &url::Url) -> bool {

@@ -116,16 +116,16 @@ pub struct Jwt {
     pub issuer: String,
     /// This service, as tokens name it in `aud`.
     pub audience: String,
-    /// Where the provider's keys are.
+    /// `jwks`: where the provider's keys are.
     pub keys: JwksSource,
 }
 
 /// Where an identity provider's keys are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JwksSource {
-    /// `jwks_url`: the provider's own `jwks_uri`.
+    /// The provider's own `jwks_uri`.
     Url(Url),
-    /// `jwks_file`: a file of the same content.
+    /// A file of the same content.
     File(PathBuf),
 }
 

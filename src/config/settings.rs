@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::sections::JwksSource;
 use crate::plan::site::EnvFileWriter;
 use crate::policy::Allowed;
 use figment::value::Value;
@@ -268,6 +269,18 @@ impl Setting for HttpUrl {
         let url = url::Url::parse(&text).map_err(|error| Some(error.to_string()))?;
         let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
         if is_http { Ok(Self(text)) } else { Err(None) }
+    }
+}
+
+impl Setting for JwksSource {
+    const EXPECTS: &'static str = "a URL such as \"https://id.example.org/jwks\", or a path";
+
+    fn read(value: &Value) -> Result<Self, Option<String>> {
+        if text(value)?.contains("://") {
+            let HttpUrl(url) = HttpUrl::read(value)?;
+            return url::Url::parse(&url).map(Self::Url).map_err(|error| Some(error.to_string()));
+        }
+        PathBuf::read(value).map(Self::File)
     }
 }
 

@@ -34,6 +34,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::{Level, info_span};
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 pub use openapi::document;
 pub use problem::{Kind, PROBLEM_JSON, Problem};
@@ -96,7 +97,9 @@ pub fn router(
         .layer(cors(origins))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(guard, guard::check));
-    routes.with_state(App { runs, authority, body_limit, stopping }).layer(layers)
+    // The page and all it shows come from this binary.
+    let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
+    routes.merge(docs).with_state(App { runs, authority, body_limit, stopping }).layer(layers)
 }
 
 fn span(request: &http::Request<axum::body::Body>) -> tracing::Span {

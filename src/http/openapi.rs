@@ -5,11 +5,13 @@ use axum::Json;
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
-use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::auth::Scope;
 use super::{App, accept, demands, events, health, reading};
 
 #[derive(OpenApi)]
@@ -24,8 +26,42 @@ use super::{App, accept, demands, events, health, reading};
         (name = "operations", description = "For those who run the service"),
     ),
     components(schemas(super::request::DemandRequest)),
+    modifiers(&Security),
 )]
 struct Api;
+
+/// The name of the one way to authenticate.
+const BEARER: &str = "bearer";
+
+/// What callers must send, and for which operations.
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut Document) {
+        let description = "A token that `demand token new` made, or a JSON Web Token of the \
+                           identity provider that the service was told of. Its scopes are \
+                           `demands:read`, `demands:write` and `demands:admin`. Where neither is \
+                           set up, as in local mode, none is asked for.";
+        let bearer =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
+    }
+}
+
+/// Says of each operation on demands which scope it needs.
+fn secure(mut document: Document) -> Document {
+    let operations = document.paths.paths.values_mut().flat_map(|item| {
+        let reading = item.get.iter_mut().map(|operation| (operation, Scope::Read));
+        reading.chain(item.post.iter_mut().map(|operation| (operation, Scope::Write)))
+    });
+    for (operation, scope) in operations {
+        let is_of_demands = operation.tags.iter().flatten().any(|tag| tag == "demands");
+        let needed = SecurityRequirement::new(BEARER, [scope.as_str()]);
+        operation.security = Some(if is_of_demands { vec![needed] } else { Vec::new() });
+    }
+    document
+}
 
 /// All routes, each with its operation.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -46,7 +82,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// The document itself.
 pub fn document() -> Document {
-    routes().into_openapi()
+    secure(routes().into_openapi())
 }
 
 /// Answers this document.

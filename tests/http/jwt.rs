@@ -111,7 +111,7 @@ async fn list(service: &Service, token: &str) -> Response {
 #[tokio::test]
 async fn a_providers_token_is_taken_for_its_subject_and_scopes() {
     let provider = Provider::start().await;
-    let service = service("DEMAND_AUTH__JWT__JWKS_URL", &provider.url).await;
+    let service = service("DEMAND_AUTH__JWT__JWKS", &provider.url).await;
     let good = token(0, &json!({}));
     let request = service.post("/demands").bearer_auth(&good).json(&demand("anns", "true"));
     let document: Value = request.send().await.unwrap().json().await.unwrap();
@@ -130,7 +130,7 @@ async fn a_providers_token_is_taken_for_its_subject_and_scopes() {
 #[tokio::test]
 async fn tokens_that_are_not_of_now_not_for_us_or_not_signed_are_refused_with_the_reason() {
     let provider = Provider::start().await;
-    let service = service("DEMAND_AUTH__JWT__JWKS_URL", &provider.url).await;
+    let service = service("DEMAND_AUTH__JWT__JWKS", &provider.url).await;
     let unsigned = {
         let good = token(0, &json!({}));
         let (content, _) = good.rsplit_once('.').unwrap();
@@ -169,7 +169,7 @@ async fn keys_in_a_file_are_read_again_when_it_changes() {
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("jwks.json");
     std::fs::write(&file, jwks(&[0]).to_string()).unwrap();
-    let service = service("DEMAND_AUTH__JWT__JWKS_FILE", file.to_str().unwrap()).await;
+    let service = service("DEMAND_AUTH__JWT__JWKS", file.to_str().unwrap()).await;
     let (old, new) = (token(0, &json!({})), token(1, &json!({})));
     assert_eq!(list(&service, &old).await.status(), StatusCode::OK);
     assert_eq!(list(&service, &new).await.status(), StatusCode::UNAUTHORIZED);
@@ -181,7 +181,7 @@ async fn keys_in_a_file_are_read_again_when_it_changes() {
 #[tokio::test]
 async fn a_rotated_key_is_asked_for_and_one_that_is_made_up_is_not_asked_for_again() {
     let provider = Provider::start().await;
-    let service = service("DEMAND_AUTH__JWT__JWKS_URL", &provider.url).await;
+    let service = service("DEMAND_AUTH__JWT__JWKS", &provider.url).await;
     *provider.keys.lock().unwrap() = vec![0, 1];
     assert_eq!(list(&service, &token(1, &json!({}))).await.status(), StatusCode::OK);
     assert_eq!(list(&service, &token(0, &json!({}))).await.status(), StatusCode::OK);
@@ -200,7 +200,7 @@ async fn a_rotated_key_is_asked_for_and_one_that_is_made_up_is_not_asked_for_aga
 
 #[tokio::test]
 async fn a_provider_that_cannot_be_asked_is_no_fault_of_the_caller() {
-    let service = service("DEMAND_AUTH__JWT__JWKS_URL", "http://127.0.0.1:9/jwks").await;
+    let service = service("DEMAND_AUTH__JWT__JWKS", "http://127.0.0.1:9/jwks").await;
     let response = list(&service, &token(0, &json!({}))).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers().contains_key("retry-after"));

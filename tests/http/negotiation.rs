@@ -131,3 +131,28 @@ async fn every_error_is_a_problem_with_the_requests_id() {
         assert_eq!(problem["status"], status.as_u16());
     }
 }
+
+#[tokio::test]
+async fn the_page_of_the_documentation_needs_no_other_host() {
+    let service = service().await;
+    let page = service.get("/docs/").header("Accept", "text/html").send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::OK);
+    let page = page.text().await.unwrap();
+    let parts: Vec<&str> = page
+        .split(['"', '\''])
+        .filter(|part| part.ends_with(".js") || part.ends_with(".css"))
+        .collect();
+    assert!(parts.len() >= 3, "{page}");
+    for part in parts {
+        assert!(!part.contains("//"), "{part}");
+        let path = format!("/docs/{}", part.trim_start_matches("./"));
+        let got = service.get(&path).send().await.unwrap();
+        assert_eq!(got.status(), StatusCode::OK, "{path}");
+        let text = got.text().await.unwrap();
+        if path.ends_with("initializer.js") {
+            assert!(text.contains("/openapi.json"), "{text}");
+        }
+    }
+    let bare = service.get("/docs").send().await.unwrap();
+    assert_eq!(bare.status(), StatusCode::OK, "it leads to the page");
+}
