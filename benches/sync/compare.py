@@ -23,6 +23,8 @@ LABELS = {"small": "10,000 × 4 KiB", "medium": "200 × 4 MiB", "large": "1 × 2
 # One object at a time: a run of it says enough.
 SLOW = "reference"
 CEILING = "ceiling"
+# What the compared clients get to see; completed once the server's address is known.
+ENVIRONMENT = {}
 
 REFERENCE = """
 import sys
@@ -40,7 +42,7 @@ def commands(target, python):
 
     def ceiling(source, destination, up, name):
         count, size = SETS[name]
-        address = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")
+        address = ENVIRONMENT["AWS_ENDPOINT_URL"].removeprefix("http://")
         server = release / "examples" / "benchmark-s3"
         return [server, "--ceiling", address, "up" if up else "down", str(count), str(size)]
 
@@ -64,7 +66,7 @@ def run(command, log):
     command = [str(word) for word in command]
     started = time.monotonic()
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT,
         preexec_fn=lambda: os.sched_setaffinity(0, {CLIENT_CORE}))
     _, status, usage = os.wait4(process.pid, 0)
     elapsed = time.monotonic() - started
@@ -101,7 +103,7 @@ def same(one, other):
 
 
 def sum_of(prefix):
-    return urlopen(f"{os.environ['AWS_ENDPOINT_URL']}/-/sum?prefix={prefix}").read().decode()
+    return urlopen(f"{ENVIRONMENT['AWS_ENDPOINT_URL']}/-/sum?prefix={prefix}").read().decode()
 
 
 def main():
@@ -126,16 +128,15 @@ def main():
         stdout=subprocess.PIPE, text=True,
         preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}))
     try:
-        os.environ.update({
-            "AWS_ENDPOINT_URL": "http://" + server.stdout.readline().strip(),
-            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
-        })
-        os.environ.update({
-            "S3_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"],
+        url = "http://" + server.stdout.readline().strip()
+        ENVIRONMENT.update({
+            # Nothing else of the caller's environment: a proxy or a profile would be measured too.
+            "PATH": os.environ["PATH"], "HOME": str(directory),
+            "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true", "S3_ENDPOINT_URL": url,
             "RCLONE_CONFIG_BENCH_TYPE": "s3", "RCLONE_CONFIG_BENCH_PROVIDER": "Other",
-            "RCLONE_CONFIG_BENCH_ENV_AUTH": "true",
-            "RCLONE_CONFIG_BENCH_ENDPOINT": os.environ["AWS_ENDPOINT_URL"],
+            "RCLONE_CONFIG_BENCH_ENV_AUTH": "true", "RCLONE_CONFIG_BENCH_ENDPOINT": url,
         })
         results = measure(options, tools, sets, directory, commands(target, sys.executable))
     finally:
@@ -150,7 +151,7 @@ def measure(options, tools, sets, directory, commands):
     for name in sets:
         # The first download is also the source of the uploads, and what the others must equal.
         source = directory / "source" / name
-        run(commands["demand"](f"s3://b/down/{name}/", f"{source}/", False, name), log)
+        run(commands["demand"](f"s3://bench/down/{name}/", f"{source}/", False, name), log)
         for direction in options.directions.split(","):
             for round in range(options.rounds):
                 # Interleaved, and each in turn first: what drifts on the machine hits all alike.
@@ -162,7 +163,7 @@ def measure(options, tools, sets, directory, commands):
                     copy = directory / f"{direction}-{name}-{round}-{tool}"
                     copy.mkdir()
                     os.sync()
-                    ends = [f"{source}/", f"s3://b/{prefix}"] if up else [f"s3://b/down/{name}/", f"{copy}/"]
+                    ends = [f"{source}/", f"s3://bench/{prefix}"] if up else [f"s3://bench/down/{name}/", f"{copy}/"]
                     result = run(commands[tool](*ends, up, name), log)
                     results[direction, name, tool].append(result)
                     print(f"{direction:4} {name:6} {tool:9} {result[0]:7.2f} s  {result[1]:7.2f} s of CPU  {result[2]:6.0f} MiB",

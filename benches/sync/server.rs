@@ -265,9 +265,12 @@ impl Server {
         let after = [get("continuation-token"), get("start-after"), get("marker")];
         let after = after.into_iter().max().unwrap_or_default();
         let objects = self.objects();
-        let mut found = objects
-            .range(after.max(prefix).to_owned()..)
-            .filter(|(key, _)| after.is_empty() || key.as_str() > after)
+        // What follows a common prefix lies beyond all that it stands for.
+        let is_folder = after.ends_with('/') && !get("delimiter").is_empty();
+        let beyond = if is_folder { format!("{after}\u{10ffff}") } else { after.to_owned() };
+        let found = objects
+            .range(beyond.as_str().max(prefix).to_owned()..)
+            .filter(|(key, _)| after.is_empty() || **key > beyond)
             .take_while(|(key, _)| key.starts_with(prefix));
         let encode = |key: &str| match get("encoding-type") {
             "url" => utf8_percent_encode(key, NON_ALPHANUMERIC).to_string(),
@@ -277,8 +280,26 @@ impl Server {
         if !get("encoding-type").is_empty() {
             xml.push_str("<EncodingType>url</EncodingType>");
         }
-        let (mut last, mut count) = ("", 0);
-        for (key, object) in found.by_ref().take(limit) {
+        let (mut last, mut count, mut more) = ("", 0, false);
+        for (key, object) in found {
+            let folder = key[prefix.len()..].find('/').map(|end| &key[..prefix.len() + end + 1]);
+            if let Some(folder) = folder.filter(|_| !get("delimiter").is_empty()) {
+                if folder == last {
+                    continue;
+                }
+                more = count == limit;
+                if more {
+                    break;
+                }
+                (last, count) = (folder, count + 1);
+                let folder = encode(folder);
+                write!(xml, "<CommonPrefixes><Prefix>{folder}</Prefix></CommonPrefixes>").unwrap();
+                continue;
+            }
+            more = count == limit;
+            if more {
+                break;
+            }
             (last, count) = (key, count + 1);
             let (key, tag, size) = (encode(key), etag(*object), object.size);
             let (tag, started) = (tag.to_str().unwrap().trim_matches('"'), &self.started);
@@ -290,7 +311,6 @@ impl Server {
             )
             .unwrap();
         }
-        let more = found.next().is_some();
         write!(
             xml,
             "<KeyCount>{count}</KeyCount><MaxKeys>{limit}</MaxKeys><IsTruncated>{more}</IsTruncated>"
