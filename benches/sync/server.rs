@@ -282,7 +282,7 @@ impl Server {
         }
         let (mut last, mut count, mut more) = ("", 0, false);
         for (key, object) in found {
-            let folder = key[prefix.len()..].find('/').map(|end| &key[..prefix.len() + end + 1]);
+            let folder = key[prefix.len()..].find('/').map(|end| &key[..=prefix.len() + end]);
             if let Some(folder) = folder.filter(|_| !get("delimiter").is_empty()) {
                 if folder == last {
                     continue;

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use super::exit::Exit;
 use super::failure::complain;
 use super::terminal::{Terminal, printable};
@@ -68,7 +70,8 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
                 let mounts = mounts.into_iter().chain(task.mounts.clone()).collect();
                 let worker = Worker::new(mounts, lock_timeout);
                 let _shown = sync::show(worker.progress());
-                carry_out(async move { worker.run(&task).await }, false).await
+                let work = tokio::spawn(async move { worker.run(&task).await });
+                carried_out(work, false).await
             }
             Err(error) => unusable(&error),
         };
@@ -88,7 +91,8 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     let worker = if arguments.dry_run { Worker::dry(mounts, tell()) } else { worker };
     let _shown = sync::show(worker.progress());
     let sync::Batch { requests, allow_partial_failure } = batch;
-    carry_out(async move { worker.run_requests(&requests).await }, allow_partial_failure).await
+    let work = tokio::spawn(async move { worker.run_requests(&requests).await });
+    carried_out(work, allow_partial_failure).await
 }
 
 /// `--task` without a task.
@@ -153,13 +157,10 @@ async fn print_batches(worker: &Worker, requests: &[DataSyncRequest]) -> Exit {
     printed.map_or_else(|error| unusable(&error), |()| Exit::Done)
 }
 
-/// Lets the work run among the transfers it waits for, which it would else be woken for on a
-/// thread of its own, each time.
-async fn carry_out(
-    work: impl Future<Output = Report> + Send + 'static,
-    allow_partial_failure: bool,
-) -> Exit {
-    match tokio::spawn(work).await {
+/// Waits for the work, which runs among the transfers it waits for: on a thread of its own it would
+/// have to be woken for each of them.
+async fn carried_out(work: JoinHandle<Report>, allow_partial_failure: bool) -> Exit {
+    match work.await {
         Ok(report) => finish(&report, allow_partial_failure),
         Err(error) => {
             complain(&error);

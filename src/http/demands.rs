@@ -158,7 +158,7 @@ pub(super) async fn get(
             return Ok((headers, [(CONTENT_TYPE, JSON)], body).into_response());
         }
         tokio::select! {
-            changed = changes.changed() => latest = changed,
+            now = changes.changed() => latest = now,
             () = tokio::time::sleep_until(deadline) => {}
             () = app.stopping.cancelled() => {}
         }

@@ -131,7 +131,7 @@ async fn whole(wire: &Wire, object: &Object, place: &Place) -> Result<u64, SyncE
         while let Some(chunk) = body.next().await? {
             sink.take(chunk).await?;
         }
-        let (_, verification) = sink.finish().await?;
+        let verification = sink.finish().await?;
         blocking(move || {
             let found = verification.verify()?;
             publish(partial, found)?;
@@ -315,7 +315,7 @@ async fn range(
     if found != expected {
         return Err(SyncError::Size { expected, found });
     }
-    let (_, piece) = sink.finish().await?;
+    let piece = sink.finish().await?;
     body.passing.arrived();
     Ok(piece)
 }

@@ -60,6 +60,18 @@ impl Partial {
         }
     }
 
+    /// Has the file written through the page cache again, blocks or not.
+    pub fn go_cached(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            let cached = rustix::fs::fcntl_getfl(&self.file)
+                .and_then(|flags| rustix::fs::fcntl_setfl(&self.file, flags - OFlags::DIRECT));
+            if let Err(error) = cached {
+                tracing::debug!(path = %self.path.display(), %error, "cannot write it cached");
+            }
+        }
+    }
+
     /// Whether it is written in whole blocks.
     pub fn is_direct(&self) -> bool {
         self.direct

@@ -5,6 +5,7 @@
 //! would be copied twice and written again at the end of the step, which costs more than the
 //! transfer itself (open(2), `O_DIRECT`).
 
+use std::io::ErrorKind::InvalidInput;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -58,11 +59,10 @@ impl<D: Digests> Sink<D> {
         Ok(())
     }
 
-    /// Writes what is left; answers where it ended, and the digest.
-    pub async fn finish(mut self) -> Result<(u64, D), SyncError> {
+    /// Writes what is left; answers the digest.
+    pub async fn finish(mut self) -> Result<D, SyncError> {
         self.flush().await?;
-        let work = self.work.ok_or(SyncError::Changed)?;
-        Ok((self.offset, work.digest))
+        self.work.map(|work| work.digest).ok_or(SyncError::Changed)
     }
 
     async fn flush(&mut self) -> Result<(), SyncError> {
@@ -73,7 +73,12 @@ impl<D: Digests> Sink<D> {
             work.digest.update(work.buffer.bytes());
             // What exceeds the object's end is cut off before the file gets its name.
             let bytes = if blocks { work.buffer.blocks() } else { work.buffer.bytes() };
-            let written = partial.file().write_all_at(bytes, offset);
+            let mut written = partial.file().write_all_at(bytes, offset);
+            // Some file systems take the flag and then not the writes.
+            if blocks && written.as_ref().is_err_and(|error| error.kind() == InvalidInput) {
+                partial.go_cached();
+                written = partial.file().write_all_at(bytes, offset);
+            }
             written.map_err(SyncError::file("write", partial.path()))?;
             work.buffer.clear();
             Ok(work)

@@ -61,8 +61,8 @@ impl Service {
 
     /// Asks for a soft end, and waits for it.
     pub async fn stop(&mut self) -> Option<i32> {
-        let pid = self.process.id().unwrap();
-        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        let pid = i32::try_from(self.pid()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         tokio::time::timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap().code()
     }

@@ -140,7 +140,7 @@ async fn the_page_of_the_documentation_needs_no_other_host() {
     let page = page.text().await.unwrap();
     let parts: Vec<&str> = page
         .split(['"', '\''])
-        .filter(|part| part.ends_with(".js") || part.ends_with(".css"))
+        .filter(|part| part.rsplit_once('.').is_some_and(|(_, end)| matches!(end, "js" | "css")))
         .collect();
     assert!(parts.len() >= 3, "{page}");
     for part in parts {
@@ -149,7 +149,7 @@ async fn the_page_of_the_documentation_needs_no_other_host() {
         let got = service.get(&path).send().await.unwrap();
         assert_eq!(got.status(), StatusCode::OK, "{path}");
         let text = got.text().await.unwrap();
-        if path.ends_with("initializer.js") {
+        if path.contains("initializer") {
             assert!(text.contains("/openapi.json"), "{text}");
         }
     }
