@@ -26,12 +26,12 @@ pub use layers::Flag;
 use layers::Layers;
 use reader::Reader;
 pub use sections::{
-    Auth, Aws, Batch, DataSync, Efs, Http, JwksSource, Jwt, Lifecycle, Local, Log, Plan, Store,
+    Auth, Aws, Batch, DataSync, Efs, Http, Jwt, Lifecycle, Local, Log, Plan, Store,
 };
 use settings::{
     Bytes, HttpUrl, LogFilter, NameGlobs, Object, Origins, PathGlobs, S3Globs, S3Uri, Seconds,
 };
-pub use settings::{DurationError, LogFormat, parse_duration};
+pub use settings::{DurationError, JwksSource, LogFormat, parse_duration};
 
 /// The longest time `GET /demands/{execution_id}?wait=` holds an answer.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(50);

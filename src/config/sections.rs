@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
-
-use super::settings::LogFormat;
+use super::settings::{JwksSource, LogFormat};
 use crate::plan::site::EnvFileWriter;
 
 /// `[store]`: the database.
@@ -118,15 +116,6 @@ pub struct Jwt {
     pub audience: String,
     /// `jwks`: where the provider's keys are.
     pub keys: JwksSource,
-}
-
-/// Where an identity provider's keys are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JwksSource {
-    /// The provider's own `jwks_uri`.
-    Url(Url),
-    /// A file of the same content.
-    File(PathBuf),
 }
 
 /// `[http]`: bounds and cross-origin access.

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::sections::JwksSource;
 use crate::plan::site::EnvFileWriter;
 use crate::policy::Allowed;
 use figment::value::Value;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use url::Url;
 
 /// A type that settings have.
 pub(super) trait Setting: Sized {
@@ -31,6 +31,15 @@ pub enum LogFormat {
     Text,
     /// For log collectors: one object a line.
     Json,
+}
+
+/// Where an identity provider's keys are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JwksSource {
+    /// The provider's own `jwks_uri`.
+    Url(Url),
+    /// A file of the same content.
+    File(PathBuf),
 }
 
 /// A number of bytes.
@@ -242,7 +251,7 @@ impl Setting for Origins {
         let origins = Vec::<String>::read(value)?;
         for origin in &origins {
             // A browser sends the origin in this form and no other, and it is compared as text.
-            let sent = url::Url::parse(origin).map(|url| url.origin().ascii_serialization());
+            let sent = Url::parse(origin).map(|url| url.origin().ascii_serialization());
             if sent.as_deref() != Ok(origin) {
                 return Err(Some(format!("`{origin}` is no origin")));
             }
@@ -266,7 +275,7 @@ impl Setting for HttpUrl {
 
     fn read(value: &Value) -> Result<Self, Option<String>> {
         let text = String::read(value)?;
-        let url = url::Url::parse(&text).map_err(|error| Some(error.to_string()))?;
+        let url = Url::parse(&text).map_err(|error| Some(error.to_string()))?;
         let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
         if is_http { Ok(Self(text)) } else { Err(None) }
     }
@@ -278,7 +287,7 @@ impl Setting for JwksSource {
     fn read(value: &Value) -> Result<Self, Option<String>> {
         if text(value)?.contains("://") {
             let HttpUrl(url) = HttpUrl::read(value)?;
-            return url::Url::parse(&url).map(Self::Url).map_err(|error| Some(error.to_string()));
+            return Url::parse(&url).map(Self::Url).map_err(|error| Some(error.to_string()));
         }
         PathBuf::read(value).map(Self::File)
     }

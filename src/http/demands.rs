@@ -1,4 +1,4 @@
-//! Demands: submit, look at, list, cancel, retry.
+//! Demands: submit, look at, cancel, retry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,26 +8,23 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, StatusCode};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::App;
 use super::accept::JSON;
 use super::auth::{Caller, Reader, Writer};
 use super::extract::{DemandId, IdempotencyKey, JsonBody, OptionalJsonBody, Query};
 use super::problem::{Kind, Problem};
-use super::{App, cursor};
 use crate::config::LONGEST_HOLD;
 use crate::plan::Plan;
 use crate::run::record::Record;
-use crate::run::state::{Phase, Status};
+use crate::run::state::Phase;
 use crate::run::status::StatusDocument;
 use crate::run::transitions::TransitionError;
 use crate::run::{AcceptError, Accepted, Changed, PlanError};
-use crate::store::{Filter, StoreError, TagFilter};
-
-/// Ids in one list at most.
-const IDS: usize = 100;
+use crate::store::StoreError;
 
 /// Submits a demand.
 ///
@@ -158,111 +155,16 @@ pub(super) async fn get(
             return Ok((headers, [(CONTENT_TYPE, JSON)], body).into_response());
         }
         tokio::select! {
-            now = changes.changed() => latest = now,
+            now = changes.changed() => {
+                // What was looked at may be newer than what is only now told.
+                if now.record.version > latest.record.version {
+                    latest = now;
+                }
+            }
             () = tokio::time::sleep_until(deadline) => {}
             () = app.stopping.cancelled() => {}
         }
     }
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListParameters {
-    /// Any of these statuses.
-    #[serde(default)]
-    status: Vec<Status>,
-    /// Any of these phases.
-    #[serde(default)]
-    phase: Vec<Phase>,
-    /// Any of these execution types.
-    #[serde(default)]
-    execution_type: Vec<String>,
-    /// Any of these users.
-    #[serde(default)]
-    user: Vec<String>,
-    /// Any of these queues.
-    #[serde(default)]
-    job_queue: Vec<String>,
-    /// Any of these tags: `key`, or `key=value`.
-    #[serde(default)]
-    tag: Vec<String>,
-    /// Accepted after this time (RFC 3339).
-    created_after: Option<Timestamp>,
-    /// Accepted before this time (RFC 3339).
-    created_before: Option<Timestamp>,
-    /// These demands only, separated by commas, 100 at most; unknown ones are left out.
-    ids: Option<String>,
-    /// Demands on a page.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
-    /// Where to read on: the `next_cursor` of the page before, with the same filters.
-    cursor: Option<String>,
-}
-
-/// A page of a list of demands.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct DemandList {
-    /// Newest first.
-    pub demands: Vec<StatusDocument>,
-    /// Where the next page starts; absent on the last one.
-    pub next_cursor: Option<String>,
-}
-
-/// Lists demands, newest first.
-#[utoipa::path(
-    get, path = "/demands", operation_id = "listDemands", tag = "demands",
-    params(ListParameters),
-    responses(
-        (status = 200, description = "A page of demands", body = DemandList),
-        super::responses::QueryProblems,
-        super::responses::CallerProblems,
-        super::responses::ServiceProblems,
-    )
-)]
-pub(super) async fn list(
-    State(app): State<App>,
-    _caller: Reader,
-    Query(parameters): Query<ListParameters>,
-) -> Result<Response, Problem> {
-    let limit = parameters.limit.unwrap_or(50);
-    if !(1..=500).contains(&limit) {
-        return Err(Problem::new(Kind::InvalidQuery, "limit takes 1 to 500."));
-    }
-    let cursor = parameters.cursor.clone();
-    let filter = filter(parameters)?;
-    let after = cursor.map(|cursor| cursor::decode(&cursor, &filter)).transpose()?;
-    let page = app.runs.list(&filter, after.as_ref(), limit).await?;
-    let next_cursor = page
-        .next
-        .map(|position| cursor::encode(position, &filter))
-        .transpose()
-        .map_err(|failed| Problem::internal(&failed))?;
-    let demands = page.records.iter().map(|record| app.runs.document(record)).collect();
-    Ok((NO_STORE, Json(DemandList { demands, next_cursor })).into_response())
-}
-
-fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
-    let ids: Option<Vec<String>> =
-        parameters.ids.map(|ids| ids.split(',').map(|id| id.trim().to_owned()).collect());
-    if ids.as_ref().is_some_and(|ids| ids.len() > IDS) {
-        return Err(Problem::new(Kind::InvalidQuery, format!("ids takes at most {IDS} ids.")));
-    }
-    let tag = |tag: String| match tag.split_once('=') {
-        Some((key, value)) => TagFilter { key: key.to_owned(), value: Some(value.to_owned()) },
-        None => TagFilter { key: tag, value: None },
-    };
-    Ok(Filter {
-        status: parameters.status,
-        phase: parameters.phase,
-        execution_type: parameters.execution_type,
-        user: parameters.user,
-        job_queue: parameters.job_queue,
-        tag: parameters.tag.into_iter().map(tag).collect(),
-        created_after: parameters.created_after,
-        created_before: parameters.created_before,
-        ids,
-    })
 }
 
 /// Asks for a demand's end.
@@ -298,8 +200,17 @@ pub(super) async fn cancel(
 pub struct RetryRequest {
     /// The attempt that ended badly; the new one is the next. Asking again for the same one
     /// changes nothing.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u64)]
+    #[serde(deserialize_with = "whole")]
     pub from_attempt: u32,
+}
+
+/// A whole number however it is written: to JSON Schema `2.0` is an integer too.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let text = number.to_string();
+    let whole = text.strip_suffix(".0").unwrap_or(&text);
+    whole.parse().map_err(|_| D::Error::custom(format!("`{text}` is no number of an attempt")))
 }
 
 /// Asks for another attempt at a demand that failed or was canceled.
@@ -330,6 +241,7 @@ pub(super) async fn retry(
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<Response, Problem> {
     let from_attempt = body
+        .filter(|body| !body.is_null())
         .map(serde_json::from_value::<RetryRequest>)
         .transpose()
         .map_err(|refused| Problem::new(Kind::BadRequest, format!("{refused}.")))?
@@ -365,8 +277,6 @@ where
         Err(failed) => Err(Problem::internal(&failed)),
     }
 }
-
-const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
 fn document(app: &App, record: &Record) -> impl IntoResponse + use<> {
     (version_headers(record), Json(app.runs.document(record)))

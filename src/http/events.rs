@@ -95,10 +95,10 @@ pub(super) async fn events(
     }
     let after = last_event_id(&headers)?.unwrap_or(after).into();
     let mut live = Live { app, id, after, changes, told: VecDeque::new(), _room: room };
-    let Some(first) = live.next().await? else {
+    // Answered at once: a client that resumes shall not wait for its first byte.
+    if live.read().await? && live.told.is_empty() {
         return Ok((StatusCode::NO_CONTENT, [(CACHE_CONTROL, "no-store")]).into_response());
-    };
-    live.told.push_front(first);
+    }
     let stream = Sse::new(live.stream()).keep_alive(KeepAlive::new().interval(COMMENT_EVERY));
     // Proxies that gather answers would hold the events back.
     let headers = [(CACHE_CONTROL.as_str(), "no-store"), ("x-accel-buffering", "no")];
@@ -126,6 +126,15 @@ struct Live {
 }
 
 impl Live {
+    /// Reads the entries that are there; answers whether no more will follow them.
+    async fn read(&mut self) -> Result<bool, StoreError> {
+        // What the record says was so before the entries were read.
+        let record = self.app.runs.get(&self.id).await?;
+        let entries = self.app.runs.history(&self.id, self.after, ENTRIES).await?;
+        self.told.extend(entries.into_iter().flatten());
+        Ok(record.is_none_or(|record| record.state.phase == Phase::Done))
+    }
+
     /// The next entry, waited for; nothing once the demand has ended and all is told, or the
     /// service stops.
     async fn next(&mut self) -> Result<Option<HistoryEntry>, StoreError> {
@@ -134,14 +143,10 @@ impl Live {
                 self.after = entry.seq;
                 return Ok(Some(entry));
             }
-            let record = self.app.runs.get(&self.id).await?;
-            let entries = self.app.runs.history(&self.id, self.after, ENTRIES).await?;
-            self.told.extend(entries.into_iter().flatten());
+            let is_over = self.read().await?;
             if !self.told.is_empty() {
                 continue;
             }
-            // What the record says was so before the entries were read.
-            let is_over = record.is_none_or(|record| record.state.phase == Phase::Done);
             if is_over || self.app.stopping.is_cancelled() {
                 return Ok(None);
             }

@@ -11,6 +11,7 @@ mod events;
 mod extract;
 mod guard;
 mod health;
+mod listing;
 pub mod openapi;
 mod problem;
 mod reading;

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::Scope;
-use super::{App, accept, demands, events, health, reading};
+use super::{App, accept, demands, events, health, listing, reading};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -66,7 +66,7 @@ fn secure(mut document: Document) -> Document {
 /// All routes, each with its operation.
 pub(super) fn routes() -> OpenApiRouter<App> {
     let json = OpenApiRouter::new()
-        .routes(routes!(demands::submit, demands::list))
+        .routes(routes!(demands::submit, listing::list))
         .routes(routes!(demands::plan))
         .routes(routes!(demands::get))
         .routes(routes!(demands::cancel))

@@ -48,6 +48,7 @@ pub(super) struct LogParameters {
     #[param(minimum = 1)]
     attempt: Option<u32>,
     /// Where to read on: the `next_cursor` of the answer before, for the same step and attempt.
+    #[param(min_length = 1)]
     cursor: Option<String>,
     /// Lines in one answer.
     #[param(minimum = 1, maximum = 10_000, default = 1000)]

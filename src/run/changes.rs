@@ -45,7 +45,8 @@ impl Changed {
 #[derive(Debug)]
 pub struct Subscription {
     execution_id: String,
-    latest: watch::Receiver<Latest>,
+    /// None only while it is dropped.
+    latest: Option<watch::Receiver<Latest>>,
     changes: Changes,
 }
 
@@ -57,6 +58,7 @@ impl Changes {
             .entry(execution_id.to_owned())
             .or_insert_with(|| watch::Sender::new(None))
             .subscribe();
+        let latest = Some(latest);
         Subscription { execution_id: execution_id.to_owned(), latest, changes: self.clone() }
     }
 
@@ -82,10 +84,11 @@ impl Subscription {
     pub async fn changed(&mut self) -> Arc<Changed> {
         loop {
             // The sender lives in the map for as long as this subscription does.
-            if self.latest.changed().await.is_err() {
+            let Some(latest) = &mut self.latest else { std::future::pending().await };
+            if latest.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
-            if let Some(latest) = &*self.latest.borrow_and_update() {
+            if let Some(latest) = &*latest.borrow_and_update() {
                 return Arc::clone(latest);
             }
         }
@@ -95,8 +98,9 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut demands = self.changes.demands.lock().unwrap_or_else(PoisonError::into_inner);
-        // This subscription's own receiver still counts.
-        if demands.get(&self.execution_id).is_some_and(|sender| sender.receiver_count() <= 1) {
+        // Under the lock, so that of two that go at once one sees that it is the last.
+        self.latest = None;
+        if demands.get(&self.execution_id).is_some_and(|sender| sender.receiver_count() == 0) {
             demands.remove(&self.execution_id);
         }
     }

@@ -97,7 +97,7 @@ async fn is_there(
     match fingerprint {
         Some(fingerprint) => fingerprint.matches(target.to_owned()).await,
         // S3 has nothing to compare; size and time are what any tool goes by then.
-        None => Ok(!same_second),
+        None => Ok(!same_second && !rules.moves),
     }
 }
 

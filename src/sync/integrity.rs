@@ -283,7 +283,14 @@ pub(super) async fn of_head(
         .await
         .map_err(SyncError::s3("HeadObject"))?;
     let size = first.content_length().and_then(|size| u64::try_from(size).ok());
-    let counted = first.parts_count().is_some_and(|parts| etag.ends_with(&format!("-{parts}")));
+    let whole = head.content_length().and_then(|length| u64::try_from(length).ok());
+    let counted = first.parts_count().and_then(|parts| u64::try_from(parts).ok());
+    // Parts of other sizes than the first one's cannot be told from one another.
+    let counted = counted.is_some_and(|parts| {
+        let even =
+            size.zip(whole).is_some_and(|(size, whole)| size > 0 && whole.div_ceil(size) == parts);
+        even && etag.ends_with(&format!("-{parts}"))
+    });
     Ok(size.filter(|size| counted && *size > 0).map(|size| Fingerprint::Parts(etag, size)))
 }
 

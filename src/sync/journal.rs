@@ -104,7 +104,7 @@ impl Journal {
             return Ok(());
         }
         self.write(&Line::Removing)?;
-        self.file.flush().map_err(SyncError::file("write", &self.path))?;
+        self.flush()?;
         self.file.get_ref().sync_all().map_err(SyncError::file("sync", &self.path))?;
         if let Some(parent) = self.path.parent() {
             let directory = File::open(parent).map_err(SyncError::file("open", parent))?;
@@ -112,6 +112,11 @@ impl Journal {
         }
         self.removing = true;
         Ok(())
+    }
+
+    /// Has everything recorded so far in the file.
+    pub fn flush(&mut self) -> Result<(), SyncError> {
+        self.file.flush().map_err(SyncError::file("write", &self.path))
     }
 
     /// The verified sources, in the order they were recorded, read from the file one by one.

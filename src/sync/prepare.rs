@@ -106,6 +106,9 @@ fn narrowed(request: &DataSyncRequest, piece: &Piece) -> Result<DataSyncRequest,
     // With a prefix the keys themselves tell where below the destination each goes.
     if request.source_path_prefix.is_none() {
         narrowed.destination_path = below(&request.destination_path, relative);
+    } else {
+        // All of them go to one folder, where none may delete what another brought.
+        narrowed.delete = false;
     }
     Ok(narrowed)
 }

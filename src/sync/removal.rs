@@ -277,21 +277,44 @@ fn count(report: &mut Report, (deleted, failures): (u64, Vec<Failure>)) {
     report.failures.extend(failures);
 }
 
+/// The recorded files that are no longer what was transferred.
+pub(super) fn changed(journal: &mut Journal) -> Result<Vec<Failure>, SyncError> {
+    journal.flush()?;
+    let mut failures = Vec::new();
+    for verified in journal.verified()? {
+        let VerifiedSource::File { path, size, modified_ns } = verified.source else { continue };
+        let path = path.decode();
+        if let Err(error) = is_there_unchanged(&path, size, modified_ns) {
+            failures.push(Failure::new(path.display(), &error));
+        }
+    }
+    Ok(failures)
+}
+
 fn remove_unchanged(
     path: &Path,
     size: u64,
     modified_ns: u64,
     within: &[PathBuf],
 ) -> Result<bool, SyncError> {
+    if !is_there_unchanged(path, size, modified_ns)? {
+        return Ok(false);
+    }
+    access::remove_file(path, within).map_err(SyncError::file("remove", path))?;
+    Ok(true)
+}
+
+/// Whether a file is still there; one that is another by now is an error.
+fn is_there_unchanged(path: &Path, size: u64, modified_ns: u64) -> Result<bool, SyncError> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(SyncError::file("look at", path)(error)),
     };
     let modified = metadata.modified().map_err(SyncError::file("look at", path))?;
-    if metadata.len() != size || nanoseconds(modified) != modified_ns {
-        return Err(SyncError::Changed);
+    if metadata.len() == size && nanoseconds(modified) == modified_ns {
+        Ok(true)
+    } else {
+        Err(SyncError::Changed)
     }
-    access::remove_file(path, within).map_err(SyncError::file("remove", path))?;
-    Ok(true)
 }

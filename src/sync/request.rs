@@ -72,7 +72,7 @@ impl Run<'_> {
         match source::look(self.job, &source, request.source_path_prefix.as_deref()).await? {
             Source::Missing if request.fail_if_missing => Err(SyncError::Missing),
             Source::Missing => Ok(()),
-            Source::Single(item) => self.single(*item, &filter, &destination).await,
+            Source::Single(item) => self.single(*item, &source, &filter, &destination).await,
             Source::Folder(items) => {
                 let removes = request.delete || !request.retain_source_data;
                 overlap::folders(&source, &destination, removes)?;
@@ -85,6 +85,7 @@ impl Run<'_> {
     async fn single(
         &mut self,
         mut item: Item,
+        source: &Location,
         filter: &Filter,
         destination: &Location,
     ) -> Result<(), SyncError> {
@@ -103,7 +104,8 @@ impl Run<'_> {
             }
             _ => self.folder_target(destination).await?,
         };
-        if target.is_itself(&item) {
+        let moves_upwards = !self.request.retain_source_data && destination.contains(source);
+        if moves_upwards || target.is_itself(&item) {
             return Err(SyncError::Overlap);
         }
         let transfer = Arc::new(self.transfer(target)?);
@@ -215,7 +217,8 @@ impl Run<'_> {
             wire: Wire::new(lazy_client, self.concurrency(), progress),
             rules: Rules {
                 force: request.force,
-                size_only: request.size_only,
+                size_only: request.size_only && request.retain_source_data,
+                moves: !request.retain_source_data,
                 dry_run: self.job.is_dry(),
                 partial_directory,
             },

@@ -10,6 +10,8 @@ use super::location::S3Path;
 pub(super) struct Rules {
     pub force: bool,
     pub size_only: bool,
+    /// Whether sources are removed afterwards: then only what was compared counts as there.
+    pub moves: bool,
     /// Whether only to look at what would be transferred.
     pub dry_run: bool,
     /// Where files under way lie instead of beside their final names.

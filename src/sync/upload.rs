@@ -75,7 +75,7 @@ async fn is_there(
     };
     match fingerprint {
         Some(fingerprint) => fingerprint.matches(source.to_owned()).await,
-        None => Ok(!same_second),
+        None => Ok(!same_second && !rules.moves),
     }
 }
 

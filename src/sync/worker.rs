@@ -175,15 +175,14 @@ impl Worker {
                 tokio::spawn(survey::count(Arc::clone(&self.job), requests.to_vec()));
             }
             for (index, request) in requests.iter().enumerate() {
-                let own = Location::parse(&request.destination_path, &self.job.mounts).ok();
-                let sources = requests.iter().enumerate().filter(|(other, _)| *other != index);
-                let sources = self.sources(sources.map(|(_, request)| request));
-                let others: Vec<_> = destinations
-                    .iter()
-                    .filter(|other| Some(*other) != own.as_ref())
-                    .chain(&sources)
-                    .chain(&spared)
-                    .cloned()
+                // By their place, not by their paths: two may deliver to one destination.
+                let other = |(place, request)| (place != index).then_some(request);
+                let others: Vec<_> = requests.iter().enumerate().filter_map(other).collect();
+                let others: Vec<_> = self
+                    .destinations(others.iter().copied())
+                    .into_iter()
+                    .chain(self.sources(others.iter().copied()))
+                    .chain(spared.iter().cloned())
                     .collect();
                 let done = request::run(&self.job, index, request, &others, journal.as_mut()).await;
                 report.absorb(done);
@@ -192,6 +191,13 @@ impl Worker {
         let Some(journal) = &mut journal else { return Ok(()) };
         if !report.succeeded() {
             return Ok(());
+        }
+        if !journal.is_removing() {
+            // Found now, the next try transfers it again; found among the removals, none would.
+            report.failures.extend(removal::changed(journal)?);
+            if !report.succeeded() {
+                return Ok(());
+            }
         }
         journal.begin_removing()?;
         let roots = requests
@@ -215,9 +221,12 @@ impl Worker {
             .collect()
     }
 
-    fn destinations(&self, requests: &[DataSyncRequest]) -> Vec<Location> {
+    fn destinations<'r>(
+        &self,
+        requests: impl IntoIterator<Item = &'r DataSyncRequest>,
+    ) -> Vec<Location> {
         requests
-            .iter()
+            .into_iter()
             .filter_map(|request| Location::parse(&request.destination_path, &self.job.mounts).ok())
             .collect()
     }

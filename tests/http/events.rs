@@ -1,9 +1,11 @@
 //! Histories told live.
 
 use std::fs;
+use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::service::{Service, demand};
 
@@ -52,6 +54,10 @@ async fn a_stream_tells_what_happens_as_it_happens_and_ends_with_the_demand() {
     assert_eq!(first[0].1["type"], "accepted");
     // Broken off and resumed: nothing is lost, nothing is told twice.
     let resumed = stream(&service, &id, Some(&first[1].0)).await;
+    service.until(&id, |document| document["steps"][0]["status"] == "RUNNING").await;
+    let latest = service.events(&id).await.last().unwrap()["seq"].to_string();
+    let quiet = timeout(Duration::from_secs(20), stream(&service, &id, Some(&latest))).await;
+    assert_eq!(quiet.expect("it is answered before anything happens").status(), StatusCode::OK);
     fs::write(&go, "").unwrap();
     let rest = events(resumed, usize::MAX).await;
     let told: Vec<Value> = first.into_iter().take(2).chain(rest).map(|(_, data)| data).collect();

@@ -41,7 +41,10 @@ fn jwks(keys: &[usize]) -> Value {
         json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig",
                "kid": format!("key-{index}"), "x": x, "y": y})
     };
-    json!({"keys": keys.iter().map(key).collect::<Vec<_>>()})
+    // Providers publish keys for other purposes too, some of which nobody here knows.
+    let foreign = json!({"kty": "OKP", "crv": "X448", "use": "enc", "kid": "other", "x": "AAAA"});
+    let keys: Vec<Value> = keys.iter().map(key).chain([foreign]).collect();
+    json!({"keys": keys})
 }
 
 fn now() -> u64 {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -83,6 +84,33 @@ async fn no_mirror_deletes_what_another_request_brings_away() {
     lab.run(&["sync", &batch(&requests)]).await.ok();
     assert_eq!(names(&lab.path("w")), ["new", "out/result"]);
     assert_eq!(names(&lab.object("out")), ["result"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mirrors_into_one_destination_keep_what_each_of_them_brings() {
+    let lab = Lab::open().await;
+    lab.put("a/one", "1");
+    lab.put("b/two", "2");
+    let there = lab.text("there");
+    let requests = ["s3://data/a", "s3://data/b"].map(|source| {
+        json!({"source_path": source, "destination_path": there, "delete": true,
+               "retain_source_data": false})
+    });
+    lab.run(&["sync", &batch(&requests)]).await.ok();
+    assert_eq!(names(&lab.path("there")), ["one", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_compares_what_lies_at_its_destination_already() {
+    let lab = Lab::open().await;
+    lab.put("in/k", "new!");
+    lab.write("there/k", "old!");
+    let later = SystemTime::now() + Duration::from_hours(1);
+    fs::File::options().write(true).open(lab.path("there/k")).unwrap().set_modified(later).unwrap();
+    let fields = json!({"size_only": true, "retain_source_data": false, "delete": false});
+    lab.sync("s3://data/in", &lab.text("there"), fields).await.ok();
+    assert_eq!(fs::read(lab.path("there/k")).unwrap(), b"new!");
+    assert!(!lab.object("in").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

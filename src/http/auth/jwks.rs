@@ -6,6 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::jwk::{Jwk, JwkSet};
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
@@ -57,14 +59,21 @@ struct Known {
     modified: Option<SystemTime>,
 }
 
+/// When keys were read last, and why in vain.
+#[derive(Debug, Default)]
+struct Tried {
+    at: Option<Instant>,
+    failed: Option<JwksError>,
+}
+
 /// The keys of a provider.
 #[derive(Debug)]
 pub(super) struct Jwks {
     source: JwksSource,
     http: reqwest::Client,
     known: RwLock<Option<Known>>,
-    /// Held by whoever reads; when that was tried last.
-    tried: Mutex<Option<Instant>>,
+    /// Held by whoever reads.
+    tried: Mutex<Tried>,
 }
 
 impl Jwks {
@@ -108,17 +117,29 @@ impl Jwks {
     /// Reads the keys again, unless somebody just has since `seen`, or it was tried a moment ago.
     async fn read(&self, seen: Option<Known>) -> Result<Arc<JwkSet>, JwksError> {
         let mut tried = self.tried.lock().await;
+        let is_url = matches!(self.source, JwksSource::Url(_));
+        let is_too_soon = is_url && tried.at.is_some_and(|at| at.elapsed() < SPACING);
         if let Some(known) = self.known() {
             let is_newer = seen.is_none_or(|seen| seen.read_at != known.read_at);
-            let is_url = matches!(self.source, JwksSource::Url(_));
-            let is_too_soon = is_url && tried.is_some_and(|tried| tried.elapsed() < SPACING);
             if is_newer || is_too_soon {
                 return Ok(known.keys);
             }
+        } else if let Some(failed) = tried.failed.clone().filter(|_| is_too_soon) {
+            // Nobody waits for what has just failed.
+            return Err(failed);
         }
-        *tried = Some(Instant::now());
-        let (keys, modified) = match &self.source {
-            JwksSource::Url(url) => (self.ask(url).await?, None),
+        let read = self.read_now().await;
+        *tried = Tried { at: Some(Instant::now()), failed: read.as_ref().err().cloned() };
+        let (keys, modified) = read?;
+        let keys = Arc::new(keys);
+        let known = Known { keys: Arc::clone(&keys), read_at: Instant::now(), modified };
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        Ok(keys)
+    }
+
+    async fn read_now(&self) -> Result<(JwkSet, Option<SystemTime>), JwksError> {
+        match &self.source {
+            JwksSource::Url(url) => Ok((self.ask(url).await?, None)),
             JwksSource::File(path) => {
                 let fail = |source: std::io::Error| JwksError::File {
                     path: path.clone(),
@@ -126,13 +147,9 @@ impl Jwks {
                 };
                 let metadata = tokio::fs::metadata(path).await.map_err(fail)?;
                 let content = tokio::fs::read(path).await.map_err(fail)?;
-                (parse(&content)?, metadata.modified().ok())
+                Ok((parse(&content)?, metadata.modified().ok()))
             }
-        };
-        let keys = Arc::new(keys);
-        let known = Known { keys: Arc::clone(&keys), read_at: Instant::now(), modified };
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
-        Ok(keys)
+        }
     }
 
     async fn ask(&self, url: &Url) -> Result<JwkSet, JwksError> {
@@ -150,8 +167,16 @@ impl Jwks {
     }
 }
 
+/// The keys that can be used; others are passed over (RFC 7517, section 5).
 fn parse(content: &[u8]) -> Result<JwkSet, JwksError> {
-    serde_json::from_slice(content).map_err(|error| JwksError::Content(Arc::new(error)))
+    #[derive(Deserialize)]
+    struct Document {
+        keys: Vec<Value>,
+    }
+    let document: Document =
+        serde_json::from_slice(content).map_err(|error| JwksError::Content(Arc::new(error)))?;
+    let keys = document.keys.into_iter();
+    Ok(JwkSet { keys: keys.filter_map(|key| serde_json::from_value(key).ok()).collect() })
 }
 
 fn select(keys: &JwkSet, kid: Option<&str>) -> Vec<Jwk> {

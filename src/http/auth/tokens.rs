@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -107,8 +107,9 @@ impl TokenFile {
     /// When it cannot be read, or holds something else.
     pub fn open(path: &Path) -> Result<Self, TokensError> {
         let file = Self { path: path.to_owned(), known: Mutex::default() };
-        let tokens = file.read()?;
-        let known = Known { stamp: file.stamp(), tokens: Arc::new(tokens) };
+        // The stamp first: what is written after it is read again.
+        let stamp = file.stamp();
+        let known = Known { stamp, tokens: Arc::new(file.read()?) };
         Ok(Self { known: Mutex::new(known), ..file })
     }
 
@@ -195,6 +196,12 @@ impl TokenFile {
             .and_then(|()| written.write_all(b"\n"))
             .and_then(|()| written.as_file().sync_all())
             .map_err(fail("write"))?;
+        // Whoever changes it may be another than the service that reads it.
+        if let Ok(before) = fs::metadata(&self.path) {
+            fchown(written.as_file(), Some(before.uid()), Some(before.gid()))
+                .and_then(|()| written.as_file().set_permissions(before.permissions()))
+                .map_err(fail("keep the owner of"))?;
+        }
         written.persist(&self.path).map_err(|error| fail("write")(error.error))?;
         let durable = File::open(directory).and_then(|directory| directory.sync_all());
         durable.map_err(fail("write"))?;
@@ -209,7 +216,10 @@ impl TokenFile {
                 Ok(tokens) => *known = Known { stamp, tokens: Arc::new(tokens) },
                 Err(error) => {
                     tracing::error!(error = %chain(&error), "keeping the tokens known before");
-                    known.stamp = stamp;
+                    // What cannot be read now may be readable in a moment.
+                    if !matches!(error, TokensError::File { .. }) {
+                        known.stamp = stamp;
+                    }
                 }
             }
         }

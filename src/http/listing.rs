@@ -1,0 +1,121 @@
+//! The list of demands: its filters, and its pages.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CACHE_CONTROL;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::Reader;
+use super::extract::Query;
+use super::problem::{Kind, Problem};
+use super::{App, cursor};
+use crate::run::state::{Phase, Status};
+use crate::run::status::StatusDocument;
+use crate::store::{Filter, TagFilter};
+
+/// Ids in one list at most.
+const IDS: usize = 100;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// Any of these statuses.
+    #[serde(default)]
+    status: Vec<Status>,
+    /// Any of these phases.
+    #[serde(default)]
+    phase: Vec<Phase>,
+    /// Any of these execution types.
+    #[serde(default)]
+    execution_type: Vec<String>,
+    /// Any of these users.
+    #[serde(default)]
+    user: Vec<String>,
+    /// Any of these queues.
+    #[serde(default)]
+    job_queue: Vec<String>,
+    /// Any of these tags: `key`, or `key=value`.
+    #[serde(default)]
+    tag: Vec<String>,
+    /// Accepted after this time (RFC 3339).
+    created_after: Option<Timestamp>,
+    /// Accepted before this time (RFC 3339).
+    created_before: Option<Timestamp>,
+    /// These demands only, separated by commas, 100 at most; unknown ones are left out.
+    ids: Option<String>,
+    /// Demands on a page.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u32>,
+    /// Where to read on: the `next_cursor` of the page before, with the same filters.
+    #[param(min_length = 1)]
+    cursor: Option<String>,
+}
+
+/// A page of a list of demands.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct DemandList {
+    /// Newest first.
+    pub demands: Vec<StatusDocument>,
+    /// Where the next page starts; absent on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// Lists demands, newest first.
+#[utoipa::path(
+    get, path = "/demands", operation_id = "listDemands", tag = "demands",
+    params(ListParameters),
+    responses(
+        (status = 200, description = "A page of demands", body = DemandList),
+        super::responses::QueryProblems,
+        super::responses::CallerProblems,
+        super::responses::ServiceProblems,
+    )
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    _caller: Reader,
+    Query(parameters): Query<ListParameters>,
+) -> Result<Response, Problem> {
+    let limit = parameters.limit.unwrap_or(50);
+    if !(1..=500).contains(&limit) {
+        return Err(Problem::new(Kind::InvalidQuery, "limit takes 1 to 500."));
+    }
+    let cursor = parameters.cursor.clone();
+    let filter = filter(parameters)?;
+    let after = cursor.map(|cursor| cursor::decode(&cursor, &filter)).transpose()?;
+    let page = app.runs.list(&filter, after.as_ref(), limit).await?;
+    let next_cursor = page
+        .next
+        .map(|position| cursor::encode(position, &filter))
+        .transpose()
+        .map_err(|failed| Problem::internal(&failed))?;
+    let demands = page.records.iter().map(|record| app.runs.document(record)).collect();
+    Ok(([(CACHE_CONTROL, "no-store")], Json(DemandList { demands, next_cursor })).into_response())
+}
+
+fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
+    let ids: Option<Vec<String>> =
+        parameters.ids.map(|ids| ids.split(',').map(|id| id.trim().to_owned()).collect());
+    if ids.as_ref().is_some_and(|ids| ids.len() > IDS) {
+        return Err(Problem::new(Kind::InvalidQuery, format!("ids takes at most {IDS} ids.")));
+    }
+    let tag = |tag: String| match tag.split_once('=') {
+        Some((key, value)) => TagFilter { key: key.to_owned(), value: Some(value.to_owned()) },
+        None => TagFilter { key: tag, value: None },
+    };
+    Ok(Filter {
+        status: parameters.status,
+        phase: parameters.phase,
+        execution_type: parameters.execution_type,
+        user: parameters.user,
+        job_queue: parameters.job_queue,
+        tag: parameters.tag.into_iter().map(tag).collect(),
+        created_after: parameters.created_after,
+        created_before: parameters.created_before,
+        ids,
+    })
+}
