@@ -14,9 +14,11 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use url::{Host, Url};
+use url::Url;
 
 pub use patience::Patient;
+
+use crate::config::is_loopback;
 
 /// Tries of one call, the first included.
 const ATTEMPTS: u32 = 6;
@@ -130,7 +132,7 @@ pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
         // Whole objects are asked for with their checksums; parts of them have none of their own.
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     if let Some(http) = config.http_client()
-        && endpoint.is_some_and(|endpoint| is_on_this_machine(&endpoint))
+        && endpoint.is_some_and(|url| Url::parse(&url).is_ok_and(|url| is_loopback(&url)))
     {
         // An upload that waits to be sent is no stalled one.
         let stalled = StalledStreamProtectionConfig::enabled().upload_enabled(false).build();
@@ -139,15 +141,6 @@ pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
             .stalled_stream_protection(stalled);
     }
     aws_sdk_s3::Client::from_conf(builder.build())
-}
-
-fn is_on_this_machine(endpoint: &str) -> bool {
-    match Url::parse(endpoint).ok().as_ref().and_then(Url::host) {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 fn has_own_endpoint() -> bool {

@@ -12,10 +12,11 @@ use reqwest::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
-use url::{Host, Url};
+use url::Url;
 
 use super::document::Document;
 use super::failure::{CallError, Refusal};
+use crate::config::is_loopback;
 use crate::tls;
 
 /// How long a service that was never reached is asked again: a wrong address should be told soon.
@@ -196,15 +197,6 @@ impl Client {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
         url
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

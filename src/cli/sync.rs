@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use super::exit::Exit;
@@ -151,10 +152,15 @@ async fn print_batches(worker: &Worker, requests: &[DataSyncRequest]) -> Exit {
             }
         }
     }
-    let printed = serde_json::to_string(&prepared)
+    print(&prepared, Exit::Done)
+}
+
+/// Prints the answer for a program, and ends with `exit` where that could be done.
+fn print(answer: &impl Serialize, exit: Exit) -> Exit {
+    let printed = serde_json::to_string(answer)
         .map_err(std::io::Error::from)
         .and_then(|line| Terminal::new(true).print(&line));
-    printed.map_or_else(|error| unusable(&error), |()| Exit::Done)
+    printed.map_or_else(|error| unusable(&error), |()| exit)
 }
 
 /// Waits for the work, which runs among the transfers it waits for: on a thread of its own it would
@@ -185,14 +191,8 @@ pub(super) fn finish(report: &Report, allow_partial_failure: bool) -> Exit {
         // Where stderr is gone, the result still tells.
         let _ = writeln!(std::io::stderr(), "{failure}");
     }
-    let printed = serde_json::to_string(report)
-        .map_err(std::io::Error::from)
-        .and_then(|line| Terminal::new(true).print(&line));
-    if let Err(error) = printed {
-        return unusable(&error);
-    }
     let partly = allow_partial_failure && report.requests_succeeded > 0;
-    if report.succeeded() || partly { Exit::Done } else { Exit::Failed }
+    print(report, if report.succeeded() || partly { Exit::Done } else { Exit::Failed })
 }
 
 fn unusable(error: &dyn std::error::Error) -> Exit {

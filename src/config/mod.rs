@@ -315,7 +315,8 @@ fn jwt(reader: &mut Reader) -> Option<Jwt> {
     Some(Jwt { issuer: issuer?, audience: audience?, keys: keys? })
 }
 
-fn is_loopback(url: &url::Url) -> bool {
+/// Whether a URL leads to this machine.
+pub(crate) fn is_loopback(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

@@ -57,6 +57,13 @@ pub struct DataSyncRequest {
     pub temporary_request_payload_path: Option<String>,
 }
 
+impl DataSyncRequest {
+    /// The bytes of a batch at most; as in the reference, zero is no limit.
+    pub fn batch_limit(&self) -> Option<u64> {
+        self.batch_size_bytes_limit.filter(|limit| *limit > 0)
+    }
+}
+
 /// Regular expressions, Python's syntax, that match a whole relative path; exclude wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FilterConfig {

@@ -282,16 +282,13 @@ pub(super) async fn of_head(
         .send()
         .await
         .map_err(SyncError::s3("HeadObject"))?;
-    let size = first.content_length().and_then(|size| u64::try_from(size).ok());
-    let whole = head.content_length().and_then(|length| u64::try_from(length).ok());
-    let counted = first.parts_count().and_then(|parts| u64::try_from(parts).ok());
+    let length = |length: Option<i64>| length.and_then(|length| u64::try_from(length).ok());
+    let (size, whole) = (length(first.content_length()), length(head.content_length()));
+    let (Some(size @ 1..), Some(whole)) = (size, whole) else { return Ok(None) };
     // Parts of other sizes than the first one's cannot be told from one another.
-    let counted = counted.is_some_and(|parts| {
-        let even =
-            size.zip(whole).is_some_and(|(size, whole)| size > 0 && whole.div_ceil(size) == parts);
-        even && etag.ends_with(&format!("-{parts}"))
-    });
-    Ok(size.filter(|size| counted && *size > 0).map(|size| Fingerprint::Parts(etag, size)))
+    let count = whole.div_ceil(size);
+    let even = first.parts_count().is_some_and(|parts| u64::try_from(parts) == Ok(count));
+    Ok((even && etag.ends_with(&format!("-{count}"))).then_some(Fingerprint::Parts(etag, size)))
 }
 
 /// The CRC64NVME of the whole, base64, of parts that were sent with theirs.

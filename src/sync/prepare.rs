@@ -49,9 +49,8 @@ pub async fn prepare(worker: &Worker, request: &DataSyncRequest) -> Result<Prepa
     let job = worker.job();
     let location = Location::parse(&request.source_path, &job.mounts)?;
     let filter = Filter::new(request, &location, &job.mounts)?;
-    let limit = request.batch_size_bytes_limit.filter(|limit| *limit > 0);
-    let limit = limit.unwrap_or(BATCH_SIZE_BYTES_LIMIT);
-    let pieces = match source::look(job, &location, request.source_path_prefix.as_deref()).await? {
+    let limit = request.batch_limit().unwrap_or(BATCH_SIZE_BYTES_LIMIT);
+    let pieces = match source::look(job, request, &location).await? {
         Source::Missing if request.fail_if_missing => return Err(SyncError::Missing),
         Source::Missing => Folder::default().pieces(limit),
         // What a single file's filter says, its transfer tells.

@@ -23,8 +23,8 @@ use super::transfer::{Keys, Target, Transfer};
 use super::wire::Wire;
 use crate::plan::data_sync::DataSyncRequest;
 
-/// Runs the request that is number `index` of its task. `others` are the destinations of the
-/// task's other requests, which a mirror spares. Verified sources go to `journal` where the
+/// Runs the request that is number `index` of its task. `others` are the places that a mirror
+/// spares: the sources and destinations of the task's other requests. Verified sources go to `journal` where the
 /// request does not retain them.
 pub(super) async fn run(
     job: &Job,
@@ -69,7 +69,7 @@ impl Run<'_> {
             }
             _ => None,
         };
-        match source::look(self.job, &source, request.source_path_prefix.as_deref()).await? {
+        match source::look(self.job, request, &source).await? {
             Source::Missing if request.fail_if_missing => Err(SyncError::Missing),
             Source::Missing => Ok(()),
             Source::Single(item) => self.single(*item, &source, &filter, &destination).await,
@@ -124,9 +124,7 @@ impl Run<'_> {
     ) -> Result<(), SyncError> {
         let transfer = Arc::new(self.transfer(self.folder_target(destination).await?)?);
         let mut expected = Expected::default();
-        // As in the reference, zero is no limit.
-        let limit = self.request.batch_size_bytes_limit.filter(|limit| *limit > 0);
-        let mut bin = Bin::new(limit);
+        let mut bin = Bin::new(self.request.batch_limit());
         let mut under_way = FuturesUnordered::new();
         let (mut listed, mut matched) = (false, false);
         while let Some(item) = items.recv().await {

@@ -21,6 +21,7 @@ use super::journal;
 use super::location::{Location, S3Path};
 use super::lock::is_lock;
 use super::partial::is_partial;
+use crate::plan::data_sync::DataSyncRequest;
 use crate::plan::env_file;
 
 /// Names read ahead of the transfers.
@@ -94,14 +95,17 @@ pub(super) enum Source {
     Folder(Items),
 }
 
-/// Looks at a source. `prefix` is that of a request, `source_path_prefix`.
+/// Looks at the source of `request`, which is `source`.
 pub(super) async fn look(
     job: &Job,
+    request: &DataSyncRequest,
     source: &Location,
-    prefix: Option<&str>,
 ) -> Result<Source, SyncError> {
     match source {
-        Location::S3(path) => in_s3(&job.client().await, path, prefix).await,
+        Location::S3(path) => {
+            let prefix = request.source_path_prefix.as_deref();
+            in_s3(&job.client().await, path, prefix).await
+        }
         Location::Local(path) => on_disk(path),
     }
 }

@@ -14,7 +14,7 @@ pub(super) async fn count(job: Arc<Job>, requests: Vec<DataSyncRequest>) {
     for request in &requests {
         let Ok(location) = Location::parse(&request.source_path, &job.mounts) else { return };
         let Ok(filter) = Filter::new(request, &location, &job.mounts) else { return };
-        match source::look(&job, &location, request.source_path_prefix.as_deref()).await {
+        match source::look(&job, request, &location).await {
             Ok(Source::Folder(mut items)) => {
                 while let Some(item) = items.recv().await {
                     if let Ok(item) = item
