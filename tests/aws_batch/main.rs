@@ -13,6 +13,8 @@ mod endpoint;
 mod in_flight;
 mod looking;
 mod moto;
+#[path = "../moto/plain.rs"]
+mod plain;
 mod proxy;
 mod service;
 mod submitting;

@@ -1,9 +1,6 @@
 //! The engine against moto's server, which nobody here wrote. Ignored without a Python that has what
 //! `tests/requirements.txt` lists, named by `TEST_PYTHON`.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
 use aws_sdk_batch::types::{CeType, ComputeEnvironmentOrder, JqState};
 use aws_sdk_cloudwatchlogs::types::InputLogEvent;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -13,77 +10,44 @@ use demand_context_manager::engine::{Engine, SubmitError};
 use futures::FutureExt;
 use serde_json::json;
 
+use crate::plain::Server;
 use crate::{Lab, definition, eventually, job, sdk};
 
-/// The server, until dropped.
-struct Moto {
-    process: Child,
-    url: String,
-}
-
-impl Moto {
-    fn start() -> Self {
-        let python = std::env::var_os("TEST_PYTHON")
-            .expect("TEST_PYTHON names a Python with what tests/requirements.txt lists");
-        let mut process = Command::new(python)
-            .args(["-m", "moto.server", "-p", "0"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let url = lines
-            .by_ref()
-            .find_map(|line| line.unwrap().split_once("Running on ").map(|(_, at)| at.to_owned()))
-            .expect("the server says where it answers");
-        // It must not block on a pipe that nobody reads.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, url: url.trim().to_owned() }
-    }
-
-    /// With a job queue named `queue`, whose jobs succeed at once.
-    async fn with_queue() -> Self {
-        let moto = Self::start();
-        without_docker(&moto.url).await;
-        let config = sdk(&moto.url).await;
-        let role = aws_sdk_iam::Client::new(&config)
-            .create_role()
-            .role_name("batch")
-            .assume_role_policy_document("{}")
-            .send()
-            .await
-            .unwrap();
-        let batch = aws_sdk_batch::Client::new(&config);
-        let environment = batch
-            .create_compute_environment()
-            .compute_environment_name("environment")
-            .r#type(CeType::Unmanaged)
-            .service_role(role.role.unwrap().arn)
-            .send()
-            .await
-            .unwrap();
-        let order = ComputeEnvironmentOrder::builder()
-            .order(1)
-            .compute_environment(environment.compute_environment_arn.unwrap())
-            .build();
-        batch
-            .create_job_queue()
-            .job_queue_name("queue")
-            .state(JqState::Enabled)
-            .priority(1)
-            .compute_environment_order(order)
-            .send()
-            .await
-            .unwrap();
-        moto
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// The server with a job queue named `queue`, whose jobs succeed at once.
+async fn with_queue() -> Server {
+    let moto = Server::start();
+    without_docker(&moto.url).await;
+    let config = sdk(&moto.url).await;
+    let role = aws_sdk_iam::Client::new(&config)
+        .create_role()
+        .role_name("batch")
+        .assume_role_policy_document("{}")
+        .send()
+        .await
+        .unwrap();
+    let batch = aws_sdk_batch::Client::new(&config);
+    let environment = batch
+        .create_compute_environment()
+        .compute_environment_name("environment")
+        .r#type(CeType::Unmanaged)
+        .service_role(role.role.unwrap().arn)
+        .send()
+        .await
+        .unwrap();
+    let order = ComputeEnvironmentOrder::builder()
+        .order(1)
+        .compute_environment(environment.compute_environment_arn.unwrap())
+        .build();
+    batch
+        .create_job_queue()
+        .job_queue_name("queue")
+        .state(JqState::Enabled)
+        .priority(1)
+        .compute_environment_order(order)
+        .send()
+        .await
+        .unwrap();
+    moto
 }
 
 /// Lets jobs succeed without Docker.
@@ -106,7 +70,7 @@ async fn without_docker(url: &str) {
 #[tokio::test]
 #[ignore = "needs moto"]
 async fn jobs_run_on_the_definition_that_was_defined_and_are_found_by_name() {
-    let moto = Moto::with_queue().await;
+    let moto = with_queue().await;
     let settings =
         AwsBatchSettings { job_queues: vec!["queue".to_owned()], ..AwsBatchSettings::default() };
     let lab = Lab::with(&moto.url, settings).await;
@@ -141,7 +105,7 @@ async fn jobs_run_on_the_definition_that_was_defined_and_are_found_by_name() {
 #[tokio::test]
 #[ignore = "needs moto"]
 async fn a_log_is_read_page_by_page_and_read_on_where_it_ended() {
-    let moto = Moto::start();
+    let moto = Server::start();
     let logs = aws_sdk_cloudwatchlogs::Client::new(&sdk(&moto.url).await);
     let group = "/aws/batch/job";
     let lab = Lab::on(&moto.url).await;
@@ -192,7 +156,7 @@ async fn a_log_is_read_page_by_page_and_read_on_where_it_ended() {
 #[tokio::test]
 #[ignore = "needs moto"]
 async fn an_event_wakes_once_and_its_message_is_deleted_as_are_useless_ones() {
-    let moto = Moto::start();
+    let moto = Server::start();
     let sqs = aws_sdk_sqs::Client::new(&sdk(&moto.url).await);
     let queue = sqs.create_queue().queue_name("events").send().await.unwrap();
     let queue = queue.queue_url.unwrap();

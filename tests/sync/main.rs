@@ -24,6 +24,8 @@ mod mishaps;
 mod moto;
 mod mounts;
 mod patience;
+#[path = "../moto/plain.rs"]
+mod plain;
 mod task;
 mod trees;
 mod up;

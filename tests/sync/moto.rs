@@ -8,19 +8,18 @@ mod requests;
 mod rules;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::ops::Deref;
-use std::process::{Child, Command, Stdio};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 
 use crate::lab::{BUCKET, Lab};
+use crate::plain::Server;
 
-/// The server, until dropped, with two buckets; and a directory.
+/// The server with two buckets; and a directory.
 struct Moto {
-    process: Child,
+    _server: Server,
     lab: Lab,
     client: Client,
 }
@@ -30,24 +29,10 @@ const OTHER: &str = "other";
 
 impl Moto {
     async fn start() -> Self {
-        let python = std::env::var_os("TEST_PYTHON")
-            .expect("TEST_PYTHON names a Python with what tests/requirements.txt lists");
-        let mut process = Command::new(python)
-            .args(["-m", "moto.server", "-p", "0"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let url = lines
-            .by_ref()
-            .find_map(|line| line.unwrap().split_once("Running on ").map(|(_, at)| at.to_owned()))
-            .expect("the server says where it answers");
-        // It must not block on a pipe that nobody reads.
-        std::thread::spawn(move || lines.for_each(drop));
-        let lab = Lab::at(url.trim());
+        let server = Server::start();
+        let lab = Lab::at(&server.url);
         let client = lab.client("a-secret-key");
-        let moto = Self { process, lab, client };
+        let moto = Self { _server: server, lab, client };
         for bucket in [BUCKET, OTHER] {
             moto.make_bucket(bucket).await;
         }
@@ -94,13 +79,6 @@ impl Deref for Moto {
 
     fn deref(&self) -> &Lab {
         &self.lab
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
