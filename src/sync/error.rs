@@ -181,6 +181,11 @@ impl SyncError {
         matches!(self, Self::S3 { code: Some(code), .. } if code == "NotFound" || code == "NoSuchKey")
     }
 
+    /// Whether S3 says that there is no such bucket.
+    pub(super) fn is_no_bucket(&self) -> bool {
+        matches!(self, Self::S3 { code: Some(code), .. } if code == "NoSuchBucket")
+    }
+
     /// Whether S3 does not know the upload, any more or at all.
     pub(super) fn is_unknown_upload(&self) -> bool {
         matches!(self, Self::S3 { code: Some(code), .. } if code == "NoSuchUpload")

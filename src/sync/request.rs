@@ -183,8 +183,12 @@ impl Run<'_> {
             Location::S3(path) => {
                 let folder = path.with_key(path.folder_key());
                 let client = self.job.client().await;
-                let occupied =
-                    !matches!(source::in_s3(&client, &folder, None).await?, Source::Missing);
+                let occupied = match source::in_s3(&client, &folder, None).await {
+                    Ok(there) => !matches!(there, Source::Missing),
+                    // The embedded S3 makes it with its first object; S3 refuses that one by name.
+                    Err(error) if error.is_no_bucket() => false,
+                    Err(error) => return Err(error),
+                };
                 Ok(Target::S3(Keys::Below { folder, occupied }))
             }
         }

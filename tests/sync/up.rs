@@ -38,6 +38,17 @@ async fn a_folder_and_a_large_file_are_uploaded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_may_go_to_a_bucket_that_is_made_with_its_first_object() {
+    let lab = Lab::open().await;
+    lab.write("s/one", "1");
+    let dry = lab.run(&["sync", &lab.text("s"), "s3://new-bucket/x", "--dry-run"]).await.ok();
+    assert_eq!(dry["files_transferred"], 1);
+    assert!(!lab.path("s3/new-bucket").exists());
+    lab.sync(&lab.text("s"), "s3://new-bucket/x", json!({})).await.ok();
+    assert_eq!(names(&lab.path("s3/new-bucket")), ["x/one"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_single_file_becomes_the_object_of_that_key() {
     let lab = Lab::open().await;
     lab.write("one.txt", "one");
