@@ -42,13 +42,22 @@ impl Dispatch {
         let root = &settings.root;
         let definitions = Definitions::open(root.join("definitions"))?;
         let mut table = JobTable::new(settings.slots);
+        let mut ends = Vec::new();
         let list = std::fs::read_dir(root).map_err(RecordError::io("list", root))?;
         for entry in list {
             let name = entry.map_err(RecordError::io("list", root))?.file_name();
             if let Some(job_id) = name.to_str().filter(|name| uuid::Uuid::try_parse(name).is_ok()) {
-                load_job(root, job_id, &mut table)?;
+                match load_job(root, job_id)? {
+                    Some(Loaded::Live(job)) => table.insert_live(job),
+                    Some(Loaded::Ended(end)) => ends.push(end),
+                    None => {}
+                }
             }
         }
+        // All are known since now: what is forgotten first is what ended first, not what the
+        // directory listed first.
+        let now = Timestamp::now();
+        ends.into_iter().for_each(|end| table.insert_ended(end, now));
         Ok(Self {
             settings,
             table: Mutex::new(table),
@@ -193,16 +202,21 @@ impl Dispatch {
     }
 }
 
+/// A job as an earlier service left it.
+enum Loaded {
+    Live(LiveJob),
+    Ended(EndedJob),
+}
+
 /// A record that cannot be read stops the engine from opening: skipping it would lose a job.
-fn load_job(root: &Path, job_id: &str, table: &mut JobTable) -> Result<(), RecordError> {
+fn load_job(root: &Path, job_id: &str) -> Result<Option<Loaded>, RecordError> {
     let dir = JobDir::new(root, job_id);
     if let Some(end) = dir.end()? {
-        table.insert_ended(end, Timestamp::now());
-        return Ok(());
+        return Ok(Some(Loaded::Ended(end)));
     }
     let Some(submission) = dir.submission()? else {
         // Never answered for: the service died while it was being written.
-        return dir.remove();
+        return dir.remove().map(|()| None);
     };
     let mut tries = Vec::new();
     let mut number = 1;
@@ -211,13 +225,12 @@ fn load_job(root: &Path, job_id: &str, table: &mut JobTable) -> Result<(), Recor
         tries.push(described);
         number += 1;
     }
-    table.insert_live(LiveJob {
+    Ok(Some(Loaded::Live(LiveJob {
         submission: Arc::new(submission),
         stage: if tries.is_empty() { Stage::Waiting } else { Stage::Starting },
         tries,
         terminate_reason: dir.terminate_request()?.map(|request| request.reason),
-    });
-    Ok(())
+    })))
 }
 
 /// Makes the root, and its path absolute: supervisors run elsewhere.
