@@ -120,3 +120,39 @@ fn every_reference_leads_somewhere() {
         assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
     }
 }
+
+#[test]
+fn every_body_has_an_example_and_every_parameter_a_description() {
+    for (place, operation) in operations(&built()) {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters {
+            assert!(parameter["description"].is_string(), "{place}: {}", parameter["name"]);
+        }
+        let request = [&operation["requestBody"]].into_iter().filter(|body| !body.is_null());
+        let answers = operation["responses"].as_object().unwrap().values();
+        for body in request.chain(answers) {
+            for (media_type, content) in body["content"].as_object().into_iter().flatten() {
+                let examples = content["examples"].as_object();
+                let shown = examples.into_iter().flatten().map(|(_, example)| &example["value"]);
+                let told: Vec<&Value> = shown.filter(|value| !value.is_null()).collect();
+                assert!(!told.is_empty(), "{place}: {} as {media_type}", body["description"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_shape_and_each_of_its_members_is_described() {
+    for (name, schema) in built()["components"]["schemas"].as_object().unwrap() {
+        assert!(schema["description"].is_string(), "{name}");
+        for (member, shape) in schema["properties"].as_object().into_iter().flatten() {
+            // What may be null has its description beside it.
+            let of_either = shape["oneOf"].as_array().into_iter().flatten();
+            let is_described = [shape].into_iter().chain(of_either).any(|shape| {
+                assert!(shape["properties"].is_null(), "{name}.{member} has no name of its own");
+                shape["description"].is_string()
+            });
+            assert!(is_described, "{name}.{member}");
+        }
+    }
+}

@@ -19,6 +19,7 @@ pub struct Fault {
 /// The kinds of fault; `snake_case` on the wire, stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = FaultCode)]
 pub enum Code {
     /// A field that must be there is not.
     Missing,

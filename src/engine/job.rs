@@ -8,6 +8,27 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// The engines there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = EngineName)]
+pub enum EngineKind {
+    /// AWS Batch.
+    AwsBatch,
+    /// Processes of this machine.
+    Local,
+}
+
+impl EngineKind {
+    /// The engine as the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AwsBatch => "aws_batch",
+            Self::Local => "local",
+        }
+    }
+}
+
 /// The state of one job, as AWS Batch names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -51,18 +72,25 @@ impl JobStatus {
 /// One run of a job's command; Batch calls it an attempt, we say *try* (an attempt is a pass over
 /// a demand's steps).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[schema(as = JobTry)]
 pub struct Try {
     /// When the command started, where it did.
+    #[schema(required)]
     pub started_at: Option<Timestamp>,
     /// When it ended, where it did.
+    #[schema(required)]
     pub stopped_at: Option<Timestamp>,
     /// The command's exit code; 128 + signal where a signal ended it. Absent where it never ran.
+    #[schema(required)]
     pub exit_code: Option<i32>,
     /// Why the try ended, in the engine's words (Batch's `statusReason`).
+    #[schema(required)]
     pub status_reason: Option<String>,
     /// What the container runtime said (Batch's `container.reason`, such as `OutOfMemoryError: …`).
+    #[schema(required)]
     pub container_reason: Option<String>,
     /// Where this try's log can be read.
+    #[schema(required)]
     pub log_stream: Option<String>,
 }
 
@@ -99,6 +127,7 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
     /// When the line was written; absent where the engine keeps only the text.
+    #[schema(required)]
     pub at: Option<Timestamp>,
     /// The line, without its newline; bytes that are not UTF-8 are replaced.
     pub message: String,

@@ -8,7 +8,7 @@ pub mod job;
 pub mod local;
 
 use async_trait::async_trait;
-use job::{Job, LogPage};
+use job::{EngineKind, Job, LogPage};
 
 use crate::plan::submission::{JobDefinition, SubmitJob};
 
@@ -64,8 +64,8 @@ pub enum LogsError {
 /// Where jobs run.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
-    /// The engine's name in the status document: `local` or `aws_batch`.
-    fn name(&self) -> &'static str;
+    /// Which engine it is.
+    fn kind(&self) -> EngineKind;
 
     /// What users should know of how their demands run here, if it is not what they would expect.
     fn note(&self) -> Option<&'static str> {

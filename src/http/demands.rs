@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderName, StatusCode};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::App;
 use super::accept::JSON;
 use super::auth::{Caller, Reader, Writer};
-use super::extract::{DemandId, IdempotencyKey, JsonBody, OptionalJsonBody, Query};
+use super::extract::{DemandId, IdempotencyKey, IfNoneMatch, JsonBody, OptionalJsonBody, Query};
 use super::problem::{Kind, Problem};
 use crate::config::LONGEST_HOLD;
 use crate::plan::Plan;
@@ -33,10 +33,7 @@ use crate::store::StoreError;
 /// then makes sending again safe.
 #[utoipa::path(
     post, path = "/demands", operation_id = "submitDemand", tag = "demands",
-    params(
-        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
-            description = "Recognises the request when it is sent again without an execution_id"),
-    ),
+    params(IdempotencyKey),
     request_body(content = super::request::DemandRequest, content_type = "application/json"),
     responses(
         (status = 201, description = "Accepted", body = StatusDocument,
@@ -51,6 +48,8 @@ use crate::store::StoreError;
             body = Problem, content_type = "application/problem+json"),
         super::responses::BodyProblems,
         super::responses::CallerProblems,
+        super::responses::AcceptProblems,
+        super::responses::HostProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -81,6 +80,8 @@ pub(super) async fn submit(
             body = Problem, content_type = "application/problem+json"),
         super::responses::BodyProblems,
         super::responses::CallerProblems,
+        super::responses::AcceptProblems,
+        super::responses::HostProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -105,19 +106,18 @@ pub(super) struct GetParameters {
 /// Tells where a demand stands.
 #[utoipa::path(
     get, path = "/demands/{execution_id}", operation_id = "getDemand", tag = "demands",
-    params(
-        ("execution_id" = String, Path, description = "The demand's id"),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of an earlier answer"),
-        GetParameters,
-    ),
+    params(DemandId, IfNoneMatch, GetParameters),
     responses(
         (status = 200, description = "The demand", body = StatusDocument,
             headers(("ETag" = String, description = "The document's version"))),
-        (status = 304, description = "Nothing has changed"),
+        (status = 304, description = "Nothing has changed",
+            headers(("ETag" = String, description = "The document's version"))),
         (status = 404, description = "There is no such demand", body = Problem,
             content_type = "application/problem+json"),
         super::responses::QueryProblems,
         super::responses::CallerProblems,
+        super::responses::AcceptProblems,
+        super::responses::HostProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -126,13 +126,12 @@ pub(super) async fn get(
     _caller: Reader,
     DemandId(id): DemandId,
     Query(GetParameters { wait }): Query<GetParameters>,
-    headers: HeaderMap,
+    known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let wait = Duration::from_secs(wait.unwrap_or_default());
     if wait > LONGEST_HOLD {
         return Err(Problem::new(Kind::InvalidQuery, "wait takes 0 to 50 seconds."));
     }
-    let known = headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
     let deadline = tokio::time::Instant::now() + wait;
     // Before the look, so that no change is missed between the two.
     let mut changes = app.runs.subscribe(&id);
@@ -140,10 +139,10 @@ pub(super) async fn get(
     let mut latest = Arc::new(Changed::new(record));
     loop {
         let record = &latest.record;
-        let fresh = known.is_none_or(|known| !matches(known, record.version));
+        let fresh = !known.names(&etag(record.version));
         let ended = record.state.phase == Phase::Done;
         let over = tokio::time::Instant::now() >= deadline || app.stopping.is_cancelled();
-        if over || (known.is_some() && fresh) || (known.is_none() && ended) {
+        if over || (known.0.is_some() && fresh) || (known.0.is_none() && ended) {
             let headers = version_headers(record);
             if !fresh {
                 return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
@@ -172,7 +171,7 @@ pub(super) async fn get(
 /// Its jobs are ended, and it is CANCELING until they are; asking again changes nothing.
 #[utoipa::path(
     post, path = "/demands/{execution_id}/cancel", operation_id = "cancelDemand", tag = "demands",
-    params(("execution_id" = String, Path, description = "The demand's id")),
+    params(DemandId),
     responses(
         (status = 202, description = "Its end is on the way", body = StatusDocument,
             headers(("ETag" = String, description = "The document's version"))),
@@ -181,6 +180,8 @@ pub(super) async fn get(
         (status = 409, description = "It has ended", body = Problem,
             content_type = "application/problem+json"),
         super::responses::CallerProblems,
+        super::responses::AcceptProblems,
+        super::responses::HostProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -219,7 +220,7 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 /// directory is gone.
 #[utoipa::path(
     post, path = "/demands/{execution_id}/retry", operation_id = "retryDemand", tag = "demands",
-    params(("execution_id" = String, Path, description = "The demand's id")),
+    params(DemandId),
     request_body(content = Option<RetryRequest>, content_type = "application/json",
         description = "Without a body: the attempt that is the last one now"),
     responses(
@@ -231,6 +232,8 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
             content_type = "application/problem+json"),
         super::responses::BodyProblems,
         super::responses::CallerProblems,
+        super::responses::AcceptProblems,
+        super::responses::HostProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -289,15 +292,6 @@ fn version_headers(record: &Record) -> [(HeaderName, String); 2] {
 
 fn etag(version: i64) -> String {
     format!("\"{version}\"")
-}
-
-/// `If-None-Match` compares weakly (RFC 9110, 13.1.2).
-fn matches(known: &str, version: i64) -> bool {
-    let own = etag(version);
-    known
-        .split(',')
-        .map(|tag| tag.trim().trim_start_matches("W/"))
-        .any(|tag| tag == "*" || tag == own)
 }
 
 impl From<StoreError> for Problem {

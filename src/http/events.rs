@@ -19,9 +19,9 @@ use super::App;
 use super::accept::{EVENT_STREAM, JSON, preferred};
 use super::auth::Reader;
 use super::demands::owned;
-use super::extract::{DemandId, Query};
+use super::extract::{DemandId, LastEventId, Query};
 use super::guard::Room;
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
 use crate::run::Subscription;
 use crate::run::history::HistoryEntry;
 use crate::run::state::Phase;
@@ -59,10 +59,9 @@ pub struct EventList {
     get, path = "/demands/{execution_id}/events", operation_id = "listDemandEvents",
     tag = "demands",
     params(
-        ("execution_id" = String, Path, description = "The demand's id"),
+        DemandId,
         EventParameters,
-        ("Last-Event-ID" = Option<u32>, Header,
-            description = "The `seq` of the last entry that a stream told; wins over `after`"),
+        LastEventId,
     ),
     responses(
         (status = 200, description = "The history, so far or live", content(
@@ -73,6 +72,8 @@ pub struct EventList {
         super::responses::OwnDemandProblems,
         super::responses::QueryProblems,
         super::responses::CallerProblems,
+        super::responses::AcceptProblems,
+        super::responses::HostProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -81,6 +82,7 @@ pub(super) async fn events(
     Reader(caller): Reader,
     DemandId(id): DemandId,
     Query(EventParameters { after }): Query<EventParameters>,
+    LastEventId(last): LastEventId,
     Extension(room): Extension<Room>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -93,7 +95,7 @@ pub(super) async fn events(
         let events = events.ok_or_else(|| Problem::unknown_demand(&id))?;
         return Ok(([(CACHE_CONTROL, "no-store")], Json(EventList { events })).into_response());
     }
-    let after = last_event_id(&headers)?.unwrap_or(after).into();
+    let after = last.unwrap_or(after).into();
     let mut live = Live { app, id, after, changes, told: VecDeque::new(), _room: room };
     // Answered at once: a client that resumes shall not wait for its first byte.
     if live.read().await? && live.told.is_empty() {
@@ -103,14 +105,6 @@ pub(super) async fn events(
     // Proxies that gather answers would hold the events back.
     let headers = [(CACHE_CONTROL.as_str(), "no-store"), ("x-accel-buffering", "no")];
     Ok((headers, stream).into_response())
-}
-
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let seq = value.to_str().ok().and_then(|value| value.trim().parse().ok());
-    seq.map(Some).ok_or_else(|| {
-        Problem::new(Kind::InvalidHeader, "Last-Event-ID takes the seq of an entry, a number.")
-    })
 }
 
 /// A history that is still being written.

@@ -1,13 +1,16 @@
 //! What handlers take from a request, refused with a problem where it is not acceptable.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use futures::StreamExt;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, IF_NONE_MATCH};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use utoipa::IntoParams;
 
 use super::App;
 use super::problem::{Kind, Problem};
@@ -116,8 +119,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 }
 
 /// The id in the path.
-#[derive(Debug)]
-pub struct DemandId(pub String);
+#[derive(Debug, IntoParams)]
+#[into_params(names("execution_id"), parameter_in = Path)]
+pub struct DemandId(
+    /// The demand's id.
+    #[param(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", example = "shout-1")]
+    pub String,
+);
 
 impl<S: Send + Sync> FromRequestParts<S> for DemandId {
     type Rejection = Problem;
@@ -132,8 +140,13 @@ impl<S: Send + Sync> FromRequestParts<S> for DemandId {
 
 /// The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header): 1 to 255 visible ASCII
 /// characters.
-#[derive(Debug)]
-pub struct IdempotencyKey(pub Option<String>);
+#[derive(Debug, IntoParams)]
+#[into_params(names("Idempotency-Key"), parameter_in = Header)]
+pub struct IdempotencyKey(
+    /// Recognises the request when it is sent again without an `execution_id`.
+    #[param(min_length = 1, max_length = 255, example = "5b0f2c0e-5a5d-4c8e-9d4e-1d6a3f1f7c55")]
+    pub Option<String>,
+);
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
@@ -151,5 +164,56 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
                     "Idempotency-Key takes 1 to 255 visible ASCII characters.",
                 )
             })
+    }
+}
+
+/// The `If-None-Match` header (RFC 9110, 13.1.2), as it was sent.
+#[derive(Debug, IntoParams)]
+#[into_params(names("If-None-Match"), parameter_in = Header)]
+pub struct IfNoneMatch(
+    /// The `ETag` of an earlier answer.
+    #[param(example = "\"4\"")]
+    pub Option<String>,
+);
+
+impl IfNoneMatch {
+    /// Whether it names this tag; tags are compared weakly.
+    pub fn names(&self, tag: &str) -> bool {
+        let known = self.0.iter().flat_map(|tags| tags.split(','));
+        known
+            .map(|known| known.trim().trim_start_matches("W/"))
+            .any(|known| known == "*" || known == tag)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // One that cannot be read names no tag there is.
+        let value = parts.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+        Ok(Self(value.map(str::to_owned)))
+    }
+}
+
+/// The `Last-Event-ID` header
+/// (<https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header>).
+#[derive(Debug, IntoParams)]
+#[into_params(names("Last-Event-ID"), parameter_in = Header)]
+pub struct LastEventId(
+    /// The `seq` of the last entry that a stream told; wins over `after`.
+    #[param(example = 4)]
+    pub Option<u32>,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get("last-event-id") else { return Ok(Self(None)) };
+        let seq = value.to_str().ok().and_then(|value| value.trim().parse().ok());
+        seq.map(|seq| Self(Some(seq))).ok_or_else(|| {
+            Problem::new(Kind::InvalidHeader, "Last-Event-ID takes the seq of an entry, a number.")
+        })
     }
 }

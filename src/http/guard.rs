@@ -69,7 +69,9 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
-    if !guard.knows_host(&request) {
+    // Load balancers and orchestrators look by address; what they see is no secret.
+    let is_health = request.uri().path().starts_with("/health/");
+    if !is_health && !guard.knows_host(&request) {
         return Problem::new(
             Kind::UnknownHost,
             "Use one of the host names this service was started for (allowed_hosts).",
@@ -83,13 +85,12 @@ pub(super) async fn check(
         )
         .into_response();
     }
-    // A service at its limit is alive, and must be able to say so.
-    let is_health = request.uri().path().starts_with("/health/");
     let mut request = request;
     let room = Arc::clone(&guard.room).try_acquire_owned().ok().map(|room| Room(Arc::new(room)));
     if let Some(room) = &room {
         request.extensions_mut().insert(room.clone());
     } else if !is_health {
+        // A service at its limit is alive, and must be able to say so.
         return Problem::new(Kind::Overloaded, "The service is at its limit; try again soon.")
             .retry_after(1)
             .into_response();

@@ -9,12 +9,22 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
+use crate::run::Part;
 
-/// Whether the service lives.
+/// That the service lives.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Liveness)]
 pub struct Live {
-    /// Always `live`.
-    pub status: String,
+    /// Always this.
+    pub status: LiveStatus,
+}
+
+/// What a service that answers at all is.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LiveStatus {
+    /// It lives.
+    Live,
 }
 
 /// Whether the service can do its work.
@@ -29,8 +39,8 @@ pub struct Readiness {
 /// Whether one part can do its work.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct PartReadiness {
-    /// `store`, `reconciler` or `engine`.
-    pub part: String,
+    /// Which part.
+    pub part: Part,
     /// Whether it is ready; the service's log tells why not.
     pub ready: bool,
 }
@@ -38,10 +48,10 @@ pub struct PartReadiness {
 /// Answers while the service lives.
 #[utoipa::path(
     get, path = "/health/live", operation_id = "getLiveness", tag = "operations",
-    responses((status = 200, description = "It lives", body = Live))
+    responses((status = 200, description = "It lives", body = Live), super::responses::AcceptProblems)
 )]
 pub(super) async fn live() -> Response {
-    ([(CACHE_CONTROL, "no-store")], Json(Live { status: "live".to_owned() })).into_response()
+    ([(CACHE_CONTROL, "no-store")], Json(Live { status: LiveStatus::Live })).into_response()
 }
 
 /// Tells whether demands can be accepted and driven: store writable, reconciler alive, engine
@@ -51,6 +61,7 @@ pub(super) async fn live() -> Response {
     responses(
         (status = 200, description = "It is ready", body = Readiness),
         (status = 503, description = "It is not; the parts tell why", body = Readiness),
+        super::responses::AcceptProblems,
     )
 )]
 pub(super) async fn ready(State(app): State<App>) -> Response {
@@ -59,7 +70,7 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
         .ready()
         .await
         .into_iter()
-        .map(|(part, ready)| PartReadiness { part: part.to_owned(), ready })
+        .map(|(part, ready)| PartReadiness { part, ready })
         .collect();
     let ready = parts.iter().all(|part| part.ready);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -45,8 +45,10 @@ pub(super) struct ListParameters {
     created_after: Option<Timestamp>,
     /// Accepted before this time (RFC 3339).
     created_before: Option<Timestamp>,
-    /// These demands only, separated by commas, 100 at most; unknown ones are left out.
-    ids: Option<String>,
+    /// These demands only; unknown ones are left out.
+    #[param(explode = false, max_items = 100)]
+    #[serde(default)]
+    ids: Vec<String>,
     /// Demands on a page.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
@@ -60,7 +62,8 @@ pub(super) struct ListParameters {
 pub struct DemandList {
     /// Newest first.
     pub demands: Vec<StatusDocument>,
-    /// Where the next page starts; absent on the last one.
+    /// Where the next page starts; null on the last one.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 
@@ -72,6 +75,8 @@ pub struct DemandList {
         (status = 200, description = "A page of demands", body = DemandList),
         super::responses::QueryProblems,
         super::responses::CallerProblems,
+        super::responses::AcceptProblems,
+        super::responses::HostProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -98,9 +103,11 @@ pub(super) async fn list(
 }
 
 fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
-    let ids: Option<Vec<String>> =
-        parameters.ids.map(|ids| ids.split(',').map(|id| id.trim().to_owned()).collect());
-    if ids.as_ref().is_some_and(|ids| ids.len() > IDS) {
+    // Some clients repeat the parameter, though the document says to separate ids by commas.
+    let given = !parameters.ids.is_empty();
+    let ids = parameters.ids.iter().flat_map(|ids| ids.split(','));
+    let ids: Vec<String> = ids.map(|id| id.trim().to_owned()).collect();
+    if ids.len() > IDS {
         return Err(Problem::new(Kind::InvalidQuery, format!("ids takes at most {IDS} ids.")));
     }
     let tag = |tag: String| match tag.split_once('=') {
@@ -116,6 +123,6 @@ fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
         tag: parameters.tag.into_iter().map(tag).collect(),
         created_after: parameters.created_after,
         created_before: parameters.created_before,
-        ids,
+        ids: given.then_some(ids),
     })
 }

@@ -8,6 +8,7 @@ pub mod auth;
 mod cursor;
 mod demands;
 mod events;
+mod examples;
 mod extract;
 mod guard;
 mod health;

@@ -1,30 +1,34 @@
 //! The OpenAPI document: routes with their operations, and the shapes that only the document
 //! needs.
 
-use axum::Json;
+use std::sync::LazyLock;
+
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
-use http::header::CACHE_CONTROL;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::accept::JSON;
 use super::auth::Scope;
-use super::{App, accept, demands, events, health, listing, reading};
+use super::{App, accept, demands, events, examples, health, listing, reading};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Demand context manager",
-        description = "Takes demand executions, runs them, and tells their status.",
+        description = include_str!("../../openapi/description.md"),
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(
         (name = "demands", description = "Submit demands, follow them, steer them"),
         (name = "operations", description = "For those who run the service"),
     ),
+    servers((url = "/", description = "The service that answers this document")),
     components(schemas(super::request::DemandRequest)),
     modifiers(&Security),
 )]
@@ -82,14 +86,25 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// The document itself.
 pub fn document() -> Document {
-    secure(routes().into_openapi())
+    let mut document = secure(routes().into_openapi());
+    examples::show(&mut document);
+    document
 }
 
 /// Answers this document.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "getOpenApi", tag = "operations",
-    responses((status = 200, description = "The OpenAPI 3.1 document", body = serde_json::Value))
+    responses(
+        (status = 200, description = "The OpenAPI 3.1 document", body = Object),
+        super::responses::AcceptProblems,
+        super::responses::HostProblems,
+        super::responses::ServiceProblems,
+    )
 )]
 async fn openapi() -> Response {
-    ([(CACHE_CONTROL, "no-cache")], Json(document())).into_response()
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+        // Made of texts and numbers alone, which always have a JSON form.
+        serde_json::to_vec(&document()).unwrap_or_default().into()
+    });
+    ([(CACHE_CONTROL, "no-cache"), (CONTENT_TYPE, JSON)], DOCUMENT.clone()).into_response()
 }

@@ -35,9 +35,11 @@ pub struct Problem {
     pub detail: String,
     /// The path of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub instance: Option<String>,
     /// The request's id, by which the service's log knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub request_id: Option<String>,
     /// For a bad demand: all that is wrong with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

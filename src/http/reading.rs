@@ -20,11 +20,13 @@ use crate::run::LogError;
 /// Tells a demand's plan, as it was when the demand was accepted.
 #[utoipa::path(
     get, path = "/demands/{execution_id}/plan", operation_id = "getDemandPlan", tag = "demands",
-    params(("execution_id" = String, Path, description = "The demand's id")),
+    params(DemandId),
     responses(
         (status = 200, description = "The stored plan", body = Plan),
         super::responses::OwnDemandProblems,
         super::responses::CallerProblems,
+        super::responses::AcceptProblems,
+        super::responses::HostProblems,
         super::responses::ServiceProblems,
     )
 )]
@@ -73,11 +75,13 @@ pub struct LogDocument {
 /// Tells what a step's job wrote.
 #[utoipa::path(
     get, path = "/demands/{execution_id}/logs", operation_id = "getDemandLogs", tag = "demands",
-    params(("execution_id" = String, Path, description = "The demand's id"), LogParameters),
+    params(DemandId, LogParameters),
     responses(
         (status = 200, description = "Lines of the log", body = LogDocument),
         super::responses::OwnDemandProblems,
         super::responses::CallerProblems,
+        super::responses::AcceptProblems,
+        super::responses::HostProblems,
         super::responses::QueryProblems,
         super::responses::ServiceProblems,
     )

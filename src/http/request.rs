@@ -113,8 +113,16 @@ pub struct FileSystemConfigurations {
     pub scratch: Option<Vec<FileSystemConfiguration>>,
     /// For temporary files; beside the working directories without it.
     pub tmp: Option<Vec<FileSystemConfiguration>>,
-    /// How one is chosen: `RANDOM`, seeded with the `execution_id`.
-    pub selection_strategy: Option<String>,
+    /// How one is chosen.
+    pub selection_strategy: Option<SelectionStrategy>,
+}
+
+/// How one of several candidates is chosen.
+#[derive(ToSchema)]
+#[schema(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SelectionStrategy {
+    /// By chance, seeded with the `execution_id`.
+    Random,
 }
 
 /// One candidate.
@@ -142,11 +150,23 @@ pub struct ContextManagerConfiguration {
     pub cleanup_working_dir: Option<bool>,
     /// Whether parameters reach the command through a file: `ALWAYS`, `IF_REQUIRED` (too many for
     /// a job's environment) or `NEVER`.
-    pub env_file_write_mode: Option<String>,
+    pub env_file_write_mode: Option<EnvFileWriteMode>,
     /// How inputs are transferred.
     pub input_data_sync_configuration: Option<DataSyncConfiguration>,
     /// How outputs are transferred.
     pub output_data_sync_configuration: Option<DataSyncConfiguration>,
+}
+
+/// When parameters reach the command through a file.
+#[derive(ToSchema)]
+#[schema(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EnvFileWriteMode {
+    /// Whenever something can write the file.
+    Always,
+    /// When they are too many for a job's environment.
+    IfRequired,
+    /// Never.
+    Never,
 }
 
 /// How data is transferred.

@@ -34,6 +34,7 @@ pub struct BatchCreateRequest {
     pub job_queue_name: String,
     /// The command's IAM role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub job_role_arn: Option<String>,
     /// The job's name.
     pub job_name: String,

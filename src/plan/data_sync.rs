@@ -15,12 +15,15 @@ pub struct DataSyncRequest {
     pub destination_path: String,
     /// Narrows an S3 source to keys that start so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub source_path_prefix: Option<String>,
     /// What of the source is transferred; everything without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub filter_config: Option<FilterConfig>,
     /// What patterns are relative to; the source without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub filter_root: Option<String>,
     /// Transfers under way at once.
     #[serde(default = "defaults::max_concurrency")]
@@ -51,9 +54,11 @@ pub struct DataSyncRequest {
     pub remote_to_local_config: RemoteToLocalConfig,
     /// The largest batch a large source is cut into, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub batch_size_bytes_limit: Option<u64>,
     /// Where the batches' requests are kept; an S3 prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub temporary_request_payload_path: Option<String>,
 }
 
@@ -69,9 +74,11 @@ impl DataSyncRequest {
 pub struct FilterConfig {
     /// Takes what any of these match; everything without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub include: Option<Patterns>,
     /// Leaves out what any of these match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub exclude: Option<Patterns>,
 }
 
@@ -103,6 +110,7 @@ pub struct RemoteToLocalConfig {
     pub use_custom_tmp_dir: bool,
     /// That directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub custom_tmp_dir: Option<String>,
 }
 

@@ -97,6 +97,7 @@ pub struct Submission {
     pub context: ContextPaths,
     /// Variables that reach the command through a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub env_file: Option<EnvFile>,
     /// The queue of the step `execute`.
     pub job_queue: String,
@@ -105,6 +106,7 @@ pub struct Submission {
     /// The steps, in order.
     pub steps: Vec<PlannedStep>,
     /// What is run after a failure or cancellation, if anything is to be removed.
+    #[schema(required)]
     pub clean_up: Option<PlannedStep>,
 }
 

@@ -44,6 +44,7 @@ pub struct PlannedStep {
     pub step: Step,
     /// What the worker does in it; absent for `execute`, whose command is the user's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub task: Option<Task>,
     /// The definition its job runs on.
     pub job_definition: JobDefinition,
@@ -67,6 +68,7 @@ pub struct Task {
     pub working_path: String,
     /// Written before anything is transferred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub env_file: Option<EnvFile>,
     /// Transfers, in order.
     #[serde(default)]
@@ -82,6 +84,7 @@ pub struct Mount {
     /// `fs-…`.
     pub file_system: String,
     /// `fsap-…`, where the mount goes through an access point.
+    #[schema(required)]
     pub access_point: Option<String>,
     /// The access point's root directory on the file system; `/` without one.
     pub access_point_path: String,
@@ -133,6 +136,7 @@ pub struct RegisterJobDefinition {
     pub retry_strategy: RetryStrategy,
     /// Ends a try that runs longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub timeout: Option<Timeout>,
     /// The definition's tags.
     pub tags: IndexMap<String, String>,
@@ -148,6 +152,7 @@ pub struct ContainerProperties {
     pub command: Vec<String>,
     /// The IAM role of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub job_role_arn: Option<String>,
     /// `VCPU`, `MEMORY` (MiB) and `GPU`, where the submission does not override them.
     pub resource_requirements: Vec<ResourceRequirement>,
@@ -177,6 +182,7 @@ pub struct SubmitJob {
     pub retry_strategy: RetryStrategy,
     /// Ends a try that runs longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub timeout: Option<Timeout>,
     /// The job's tags.
     pub tags: IndexMap<String, String>,
@@ -255,9 +261,11 @@ pub struct EfsVolumeConfiguration {
     pub root_directory: String,
     /// `ENABLED` with an access point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub transit_encryption: Option<String>,
     /// The access point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub authorization_config: Option<EfsAuthorizationConfig>,
 }
 
@@ -289,12 +297,15 @@ pub struct EvaluateOnExit {
     pub action: String,
     /// Matched against the try's status reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub on_status_reason: Option<String>,
     /// Matched against the container's reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub on_reason: Option<String>,
     /// Matched against the exit code in decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub on_exit_code: Option<String>,
 }
 

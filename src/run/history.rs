@@ -10,6 +10,7 @@ use crate::plan::submission::Step;
 /// What an entry tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = EventType)]
 pub enum EntryKind {
     /// The demand was stored.
     Accepted,
@@ -116,6 +117,7 @@ impl Entry {
 
 /// One entry of the history, as the API answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DemandEvent)]
 pub struct HistoryEntry {
     /// Its place, from 1 without gaps.
     pub seq: i64,
@@ -125,13 +127,17 @@ pub struct HistoryEntry {
     #[serde(rename = "type")]
     pub kind: EntryKind,
     /// To which step.
+    #[schema(required)]
     pub step: Option<Step>,
     /// In which attempt.
     pub attempt: u32,
     /// What was before.
+    #[schema(required)]
     pub from: Option<String>,
     /// What is now.
+    #[schema(required)]
     pub to: Option<String>,
     /// More, in words.
+    #[schema(required)]
     pub detail: Option<String>,
 }

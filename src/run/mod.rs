@@ -40,10 +40,12 @@ use crate::telemetry::chain;
 use decide::Timing;
 use history::HistoryEntry;
 use reconcile::Heartbeat;
+use serde::{Deserialize, Serialize};
 use status::{EngineDocument, StatusDocument};
 use tracing::warn;
 use transition::{Event, Illegal, Retention};
 use transitions::{TransitionError, Transitions};
+use utoipa::ToSchema;
 
 /// How long a part may take to show that it is ready.
 const READINESS: Duration = Duration::from_secs(2);
@@ -100,7 +102,7 @@ impl Runs {
     /// The demand as users see it.
     pub fn document(&self, record: &Record) -> StatusDocument {
         let note = self.engine.note().map(str::to_owned);
-        StatusDocument::of(record, EngineDocument { name: self.engine.name().to_owned(), note })
+        StatusDocument::of(record, EngineDocument { name: self.engine.kind(), note })
     }
 
     /// Changes of the demand from now on.
@@ -176,27 +178,43 @@ impl Runs {
     }
 
     /// Each part that must be ready, and whether it is. What keeps it from being so is logged.
-    pub async fn ready(&self) -> [(&'static str, bool); 3] {
-        let store = ready("store", self.transitions.store.ready());
-        let engine = ready("engine", self.engine.ready());
+    pub async fn ready(&self) -> [(Part, bool); 3] {
+        let store = ready(Part::Store, self.transitions.store.ready());
+        let engine = ready(Part::Engine, self.engine.ready());
         let (store, engine) = tokio::join!(store, engine);
-        [("store", store), ("reconciler", self.heartbeat.is_alive()), ("engine", engine)]
+        [
+            (Part::Store, store),
+            (Part::Reconciler, self.heartbeat.is_alive()),
+            (Part::Engine, engine),
+        ]
     }
+}
+
+/// What must be ready for demands to be accepted and driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The database takes writes.
+    Store,
+    /// The reconciler is alive.
+    Reconciler,
+    /// The engine answers.
+    Engine,
 }
 
 /// Whether a part is ready within the time that whoever asks will wait.
 async fn ready<E: std::error::Error + 'static>(
-    part: &'static str,
+    part: Part,
     check: impl Future<Output = Result<(), E>>,
 ) -> bool {
     match tokio::time::timeout(READINESS, check).await {
         Ok(Ok(())) => true,
         Ok(Err(failed)) => {
-            warn!(part, error = %chain(&failed), "not ready");
+            warn!(?part, error = %chain(&failed), "not ready");
             false
         }
         Err(_) => {
-            warn!(part, "not ready: no answer in time");
+            warn!(?part, "not ready: no answer in time");
             false
         }
     }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::reason::Reason;
 use super::state::{Phase, State, Status, WorkingDirectory};
 use super::step_run::{StepRun, Submission};
-use crate::engine::job::Try;
+use crate::engine::job::{EngineKind, Try};
 use crate::plan::submission::Step;
 use crate::run::record::Record;
 
@@ -24,14 +24,17 @@ pub struct StatusDocument {
     /// Our finer word.
     pub phase: Phase,
     /// Why it ended otherwise than well.
+    #[schema(required)]
     pub reason: Option<Reason>,
     /// The pass over the steps under way, or the last one; from 1.
     pub attempt: u32,
     /// Adds 1 with every change of this document; the number in its `ETag`.
     pub version: i64,
     /// The user that the request names.
+    #[schema(required)]
     pub user: Option<String>,
     /// Who sent the request, where the service knows.
+    #[schema(required)]
     pub submitted_by: Option<String>,
     /// Its tags.
     pub tags: IndexMap<String, String>,
@@ -46,6 +49,7 @@ pub struct StatusDocument {
     /// When it last changed.
     pub updated_at: Timestamp,
     /// When its last attempt ended.
+    #[schema(required)]
     pub finished_at: Option<Timestamp>,
     /// Every step of every attempt, oldest first.
     pub steps: Vec<StepDocument>,
@@ -56,9 +60,10 @@ pub struct StatusDocument {
 /// Where jobs run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EngineDocument {
-    /// `local` or `aws_batch`.
-    pub name: String,
+    /// Which engine runs them.
+    pub name: EngineKind,
     /// What is not as one would expect there.
+    #[schema(required)]
     pub note: Option<String>,
 }
 
@@ -72,22 +77,30 @@ pub struct StepDocument {
     /// The name of its job.
     pub job_name: String,
     /// The id of its job, once it has one.
+    #[schema(required)]
     pub job_id: Option<String>,
     /// The definition its job runs on, with its revision.
+    #[schema(required)]
     pub job_definition: Option<String>,
     /// Where it stands.
     pub status: StepStatus,
     /// Why it stands there, in the engine's words.
+    #[schema(required)]
     pub status_reason: Option<String>,
     /// The exit code of the last try.
+    #[schema(required)]
     pub exit_code: Option<i32>,
     /// Where the log of the last try is.
+    #[schema(required)]
     pub log_stream: Option<String>,
     /// When the job was submitted.
+    #[schema(required)]
     pub created_at: Option<Timestamp>,
     /// When its last try started.
+    #[schema(required)]
     pub started_at: Option<Timestamp>,
     /// When it ended.
+    #[schema(required)]
     pub stopped_at: Option<Timestamp>,
     /// Every try so far, oldest first.
     pub tries: Vec<Try>,

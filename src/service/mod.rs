@@ -141,7 +141,7 @@ async fn run(
     parts: Parts,
 ) -> Result<SocketAddr, StartError> {
     let Parts { engine, sites, policy } = parts;
-    let name = engine.name();
+    let kind = engine.kind();
     let (runs, reconciler) = Runs::new(store, engine, sites, policy, settings(config));
     let (limits, authority) = (limits(config)?, authority(config)?);
     let listener = TcpListener::bind(config.listen)
@@ -162,7 +162,7 @@ async fn run(
     lifecycle.spawn_critical("HTTP server", async move {
         serve(listener, app, concurrency, soft).await
     });
-    info!(%address, engine = name, "serving");
+    info!(%address, engine = kind.as_str(), "serving");
     Ok(address)
 }
 

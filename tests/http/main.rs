@@ -10,6 +10,7 @@
 
 mod connections;
 mod events;
+mod examples;
 mod jwt;
 mod negotiation;
 mod polling;

@@ -10,14 +10,14 @@ use tokio::process::Command;
 
 use crate::service::{Service, demand};
 
-struct Guarded {
-    service: Service,
+pub struct Guarded {
+    pub service: Service,
     tokens: PathBuf,
     _directory: tempfile::TempDir,
 }
 
 impl Guarded {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let directory = tempfile::TempDir::new().unwrap();
         let tokens = directory.path().join("tokens.json");
         let path = tokens.to_str().unwrap();
@@ -30,7 +30,7 @@ impl Guarded {
     }
 
     /// A new token of this name and scope, as its bearer sends it.
-    async fn new_token(&self, name: &str, scopes: &[&str]) -> String {
+    pub async fn new_token(&self, name: &str, scopes: &[&str]) -> String {
         let mut arguments = vec!["new", name];
         for scope in scopes {
             arguments.extend(["--scope", scope]);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use demand_context_manager::engine::job::{Job, JobStatus, LogPage};
+use demand_context_manager::engine::job::{EngineKind, Job, JobStatus, LogPage};
 use demand_context_manager::engine::{Engine, EngineError, LogsError, SubmitError};
 use demand_context_manager::plan::submission::{JobDefinition, SubmitJob};
 use jiff::Timestamp;
@@ -144,8 +144,8 @@ impl Peer {
 
 #[async_trait]
 impl Engine for Peer {
-    fn name(&self) -> &'static str {
-        "peer"
+    fn kind(&self) -> EngineKind {
+        EngineKind::Local
     }
 
     async fn define(&self, definition: &JobDefinition) -> Result<String, SubmitError> {

@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_batch::types::KeyValuesPair;
 
-use super::job::{Job, LogPage};
+use super::job::{EngineKind, Job, LogPage};
 use super::{Engine, EngineError, LogsError, SubmitError};
 use crate::aws;
 use crate::plan::submission::{JobDefinition, SubmitJob};
@@ -130,8 +130,8 @@ impl AwsBatch {
 
 #[async_trait]
 impl Engine for AwsBatch {
-    fn name(&self) -> &'static str {
-        "aws_batch"
+    fn kind(&self) -> EngineKind {
+        EngineKind::AwsBatch
     }
 
     async fn define(&self, definition: &JobDefinition) -> Result<String, SubmitError> {

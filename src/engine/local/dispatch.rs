@@ -57,7 +57,9 @@ impl Dispatch {
         // All are known since now: what is forgotten first is what ended first, not what the
         // directory listed first.
         let now = Timestamp::now();
-        ends.into_iter().for_each(|end| table.insert_ended(end, now));
+        for end in ends {
+            table.insert_ended(*end, now);
+        }
         Ok(Self {
             settings,
             table: Mutex::new(table),
@@ -205,14 +207,14 @@ impl Dispatch {
 /// A job as an earlier service left it.
 enum Loaded {
     Live(LiveJob),
-    Ended(EndedJob),
+    Ended(Box<EndedJob>),
 }
 
 /// A record that cannot be read stops the engine from opening: skipping it would lose a job.
 fn load_job(root: &Path, job_id: &str) -> Result<Option<Loaded>, RecordError> {
     let dir = JobDir::new(root, job_id);
     if let Some(end) = dir.end()? {
-        return Ok(Some(Loaded::Ended(end)));
+        return Ok(Some(Loaded::Ended(Box::new(end))));
     }
     let Some(submission) = dir.submission()? else {
         // Never answered for: the service died while it was being written.

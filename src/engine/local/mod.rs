@@ -79,7 +79,7 @@ use tokio_util::sync::DropGuard;
 use self::dispatch::Dispatch;
 pub use self::durable::RecordError;
 use self::record::Submission;
-use super::job::{Job, LogPage};
+use super::job::{EngineKind, Job, LogPage};
 use super::{Engine, EngineError, LogsError, SubmitError};
 use crate::plan::submission::{JobDefinition, SubmitJob};
 use crate::telemetry::chain;
@@ -189,8 +189,8 @@ async fn submit(dispatch: Arc<Dispatch>, job: SubmitJob) -> Result<String, Submi
 
 #[async_trait]
 impl Engine for LocalEngine {
-    fn name(&self) -> &'static str {
-        "local"
+    fn kind(&self) -> EngineKind {
+        EngineKind::Local
     }
 
     fn note(&self) -> Option<&'static str> {
