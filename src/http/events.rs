@@ -38,7 +38,7 @@ const COMMENT_EVERY: Duration = Duration::from_secs(15);
 #[into_params(parameter_in = Query)]
 pub(super) struct EventParameters {
     /// Entries after this one.
-    #[param(minimum = 0)]
+    #[param(value_type = i64, minimum = 0, maximum = 4_294_967_295_u64, default = 0)]
     #[serde(default)]
     after: u32,
 }

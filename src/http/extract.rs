@@ -144,7 +144,12 @@ impl<S: Send + Sync> FromRequestParts<S> for DemandId {
 #[into_params(names("Idempotency-Key"), parameter_in = Header)]
 pub struct IdempotencyKey(
     /// Recognises the request when it is sent again without an `execution_id`.
-    #[param(min_length = 1, max_length = 255, example = "5b0f2c0e-5a5d-4c8e-9d4e-1d6a3f1f7c55")]
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        nullable = false,
+        example = "5b0f2c0e-5a5d-4c8e-9d4e-1d6a3f1f7c55"
+    )]
     pub Option<String>,
 );
 
@@ -172,7 +177,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 #[into_params(names("If-None-Match"), parameter_in = Header)]
 pub struct IfNoneMatch(
     /// The `ETag` of an earlier answer.
-    #[param(example = "\"4\"")]
+    #[param(example = "\"4\"", nullable = false)]
     pub Option<String>,
 );
 
@@ -202,7 +207,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
 #[into_params(names("Last-Event-ID"), parameter_in = Header)]
 pub struct LastEventId(
     /// The `seq` of the last entry that a stream told; wins over `after`.
-    #[param(example = 4)]
+    #[param(
+        value_type = i64, minimum = 0, maximum = 4_294_967_295_u64, example = 4, required = false
+    )]
     pub Option<u32>,
 );
 
