@@ -9,6 +9,7 @@ pub mod local;
 
 use async_trait::async_trait;
 use job::{EngineKind, Job, LogPage};
+use prometheus_client::registry::Registry;
 
 use crate::plan::submission::{JobDefinition, SubmitJob};
 
@@ -71,6 +72,9 @@ pub trait Engine: Send + Sync + 'static {
     fn note(&self) -> Option<&'static str> {
         None
     }
+
+    /// Puts what is measured of the engine's calls where it is asked for.
+    fn register(&self, _registry: &mut Registry) {}
 
     /// Registers `definition`, or finds it where it is registered already, and answers the
     /// identifier that [`SubmitJob::job_definition`] takes, revision included.

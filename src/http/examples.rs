@@ -54,9 +54,18 @@ const BODIES: [Shown; 19] = [
     shown!("getOpenApi", Some("200"), "openapi", "Its first members"),
 ];
 
+const METRICS_TYPE: &str = "application/openmetrics-text";
+
 /// Problems by operation and status code: `{"getDemand": {"404": …}, "*": {…}}`, the last for
 /// operations that have none of their own.
 const PROBLEMS: &str = include_str!("../../openapi/examples/problems.json");
+
+/// Some of what `/metrics` answers.
+const METRICS: &str = "# HELP demand_executions Demands under way, by phase.
+# TYPE demand_executions gauge
+demand_executions{phase=\"EXECUTING\"} 3
+# EOF
+";
 
 /// The summary of a problem's example.
 const PROBLEM: &str = "What is wrong, and what to do";
@@ -74,6 +83,9 @@ pub(super) fn show(document: &mut OpenApi) {
 
 fn show_bodies(operation: &mut Operation) {
     let id = operation.operation_id.clone().unwrap_or_default();
+    if let Some(text) = content(operation, "200", METRICS_TYPE) {
+        add(text, "metrics", "One of the metrics", METRICS.into());
+    }
     for shown in BODIES.iter().filter(|shown| shown.operation == id) {
         let value: Value = serde_json::from_str(shown.json).unwrap_or_default();
         if let (Some(live), Some("200")) = (content(operation, "200", EVENT_STREAM), shown.status) {

@@ -13,6 +13,7 @@ mod extract;
 mod guard;
 mod health;
 mod listing;
+mod metrics;
 pub mod openapi;
 mod problem;
 mod reading;
@@ -45,6 +46,7 @@ pub use server::serve;
 use crate::run::Runs;
 use auth::Authority;
 use guard::Guard;
+use metrics::{Measured, Metrics};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -68,6 +70,7 @@ pub struct Limits {
 pub(crate) struct App {
     runs: Runs,
     authority: Arc<Authority>,
+    measured: Arc<Measured>,
     /// The largest body, in bytes.
     body_limit: usize,
     stopping: CancellationToken,
@@ -85,6 +88,8 @@ pub fn router(
     let origins = limits.cors_origins.clone();
     let body_limit = limits.body;
     let guard = Arc::new(Guard::new(limits));
+    let metrics = Metrics::default();
+    let measured = Arc::new(Measured::new(&runs, &metrics));
     let (routes, _) = openapi::routes().split_for_parts();
     let log = TraceLayer::new_for_http()
         .make_span_with(span)
@@ -93,6 +98,7 @@ pub fn router(
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(log)
+        .layer(from_fn_with_state(metrics, metrics::count))
         .layer(from_fn(weaken_encoded_tags))
         .layer(CompressionLayer::new())
         .layer(from_fn(problem::every_error_is_a_problem))
@@ -101,7 +107,10 @@ pub fn router(
         .layer(from_fn_with_state(guard, guard::check));
     // The page and all it shows come from this binary.
     let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
-    routes.merge(docs).with_state(App { runs, authority, body_limit, stopping }).layer(layers)
+    routes
+        .merge(docs)
+        .with_state(App { runs, authority, measured, body_limit, stopping })
+        .layer(layers)
 }
 
 fn span(request: &http::Request<axum::body::Body>) -> tracing::Span {

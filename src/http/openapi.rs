@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::accept::JSON;
 use super::auth::Scope;
-use super::{App, accept, demands, events, examples, health, listing, reading};
+use super::{App, accept, demands, events, examples, health, listing, metrics, reading};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -53,16 +53,16 @@ impl Modify for Security {
     }
 }
 
-/// Says of each operation on demands which scope it needs.
+/// Says of each operation that asks who calls which scope it needs.
 fn secure(mut document: Document) -> Document {
     let operations = document.paths.paths.values_mut().flat_map(|item| {
         let reading = item.get.iter_mut().map(|operation| (operation, Scope::Read));
         reading.chain(item.post.iter_mut().map(|operation| (operation, Scope::Write)))
     });
     for (operation, scope) in operations {
-        let is_of_demands = operation.tags.iter().flatten().any(|tag| tag == "demands");
+        let asks_who_calls = operation.responses.responses.contains_key("401");
         let needed = SecurityRequirement::new(BEARER, [scope.as_str()]);
-        operation.security = Some(if is_of_demands { vec![needed] } else { Vec::new() });
+        operation.security = Some(if asks_who_calls { vec![needed] } else { Vec::new() });
     }
     document
 }
@@ -81,7 +81,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::ready))
         .routes(routes!(openapi))
         .route_layer(from_fn(accept::json));
-    OpenApiRouter::with_openapi(Api::openapi()).merge(json).routes(routes!(events::events))
+    OpenApiRouter::with_openapi(Api::openapi())
+        .merge(json)
+        .routes(routes!(events::events))
+        .routes(routes!(metrics::metrics))
 }
 
 /// The document itself.

@@ -18,6 +18,7 @@ mod act;
 mod active;
 mod changes;
 mod logs;
+mod metrics;
 mod observe;
 mod reconcile;
 mod sites;
@@ -39,6 +40,7 @@ use crate::store::{Filter, Page, Position, Store, StoreError};
 use crate::telemetry::chain;
 use decide::Timing;
 use history::HistoryEntry;
+use prometheus_client::registry::Registry;
 use reconcile::Heartbeat;
 use serde::{Deserialize, Serialize};
 use status::{EngineDocument, StatusDocument};
@@ -175,6 +177,20 @@ impl Runs {
                 Ok(vec![Event::RetryRequested { by, steps: names.clone() }])
             })
             .await
+    }
+
+    /// Puts what is measured of demands, store and engine where it is asked for.
+    pub fn register(&self, registry: &mut Registry) {
+        self.transitions.metrics.register(registry);
+        self.transitions.store.register(registry);
+        self.engine.register(registry);
+    }
+
+    /// Counts what is counted only when somebody looks.
+    pub async fn measure(&self) -> Result<(), StoreError> {
+        let phases = self.transitions.store.phases().await?;
+        self.transitions.metrics.count(&phases);
+        Ok(())
     }
 
     /// Each part that must be ready, and whether it is. What keeps it from being so is logged.

@@ -14,6 +14,7 @@ use tracing::{error, warn};
 
 use super::active::Active;
 use super::decide::observe_interval;
+use super::metrics::Loop;
 use super::step_run::StepRun;
 use super::transition::Event;
 use super::transitions::{TransitionError, Transitions};
@@ -156,6 +157,7 @@ impl Observer {
                     earliest(&active)
                 }
                 Err(failed) => {
+                    self.transitions.metrics.failed(Loop::Observing);
                     warn!(error = %chain(&*failed), "observing failed");
                     failures += 1;
                     Some(Instant::now() + super::act::backoff(failures))
@@ -217,6 +219,7 @@ impl Observer {
         let looked = self.look(&due, active, &mut news).await;
         self.store(news, active).await?;
         looked?;
+        self.transitions.metrics.observed(now.elapsed());
         let looked_at = Instant::now();
         for followed in active.demands.values_mut() {
             if followed.data.due.is_some_and(|due| due <= soon) {

@@ -17,6 +17,7 @@ use tracing::warn;
 use super::act::{Actor, backoff, report_failure};
 use super::active::Active;
 use super::decide::Timing;
+use super::metrics::Loop;
 use super::observe::{Observation, Observer};
 use super::transitions::Transitions;
 use crate::engine::Engine;
@@ -97,9 +98,11 @@ impl Reconciler {
         let (done, mut reports) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(ACTORS));
         let tasks = TaskTracker::new();
+        let metrics = &self.actor.transitions.metrics;
         while !stopping.is_cancelled() {
             self.heartbeat.beat();
             if let Err(failed) = self.refresh(&mut active).await {
+                metrics.failed(Loop::Acting);
                 warn!(error = %chain(&failed), "cannot read the active demands");
             }
             self.start_due(&mut active, &tasks, &room, &done);
@@ -156,9 +159,15 @@ impl Reconciler {
             .collect();
         // Whoever has waited longest comes first, so that a burst starves nobody.
         due.sort_by_key(|(due, ..)| *due);
-        for (_, id, turn) in due {
-            // Without room the demand stays due; whoever ends reports, and the loop comes back.
-            let Ok(permit) = room.clone().try_acquire_owned() else { break };
+        let metrics = &self.actor.transitions.metrics;
+        let mut waiting = due.into_iter();
+        while let Some((since, id, turn)) = waiting.next() {
+            let Ok(permit) = room.clone().try_acquire_owned() else {
+                // It stays due, and all after it; whoever ends reports, and the loop comes back.
+                metrics.waiting(waiting.len() + 1, Some(since));
+                return;
+            };
+            metrics.begun(since);
             turn.busy = true;
             turn.due = None;
             let actor = self.actor.clone();
@@ -168,10 +177,14 @@ impl Reconciler {
             tasks.spawn(async move {
                 match actor.act(&id).await {
                     Ok(dealt_with) => report.dealt_with(dealt_with.unwrap_or_default()),
-                    Err(failed) => report_failure(&id, &failed),
+                    Err(failed) => {
+                        actor.transitions.metrics.failed(Loop::Acting);
+                        report_failure(&id, &failed);
+                    }
                 }
             });
         }
+        metrics.waiting(0, None);
     }
 }
 

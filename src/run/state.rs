@@ -114,6 +114,9 @@ pub enum WorkingDirectory {
 pub struct State {
     /// Where it stands.
     pub phase: Phase,
+    /// Since when; nothing in what was stored before this was kept.
+    #[serde(default)]
+    pub phase_since: Option<Timestamp>,
     /// How it ended, once `phase` is `DONE`.
     pub outcome: Option<Outcome>,
     /// The attempt under way, or the last one; from 1.
@@ -148,6 +151,7 @@ impl State {
     ) -> (Self, Entry) {
         let state = Self {
             phase: Phase::Accepted,
+            phase_since: Some(at),
             outcome: None,
             attempt: 1,
             reason: None,

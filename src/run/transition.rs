@@ -275,6 +275,7 @@ impl State {
         let from = self.first_to_repeat(planned);
         self.attempt += 1;
         self.phase = Phase::Accepted;
+        self.phase_since = Some(at);
         self.outcome = None;
         self.reason = None;
         self.canceled_at = None;
@@ -359,6 +360,7 @@ impl State {
             self.end(retention, at);
         }
         if self.phase != before {
+            self.phase_since = Some(at);
             let mut entry = Entry::new(EntryKind::Phase, at, self.attempt)
                 .from(before.as_str())
                 .to(self.phase.as_str());

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::changes::{Changes, Subscription};
+use super::metrics::Metrics;
 use super::state::State;
 use super::transition::{Event, Illegal, Retention};
 use crate::plan::Submission;
@@ -58,6 +59,7 @@ pub(super) struct Transitions {
     pub(super) store: Store,
     retention: Retention,
     changes: Changes,
+    pub(super) metrics: Metrics,
     acting: Arc<Notify>,
     observing: Arc<Notify>,
 }
@@ -68,6 +70,7 @@ impl Transitions {
             store,
             retention,
             changes: Changes::default(),
+            metrics: Metrics::default(),
             acting: Arc::default(),
             observing: Arc::default(),
         }
@@ -77,6 +80,7 @@ impl Transitions {
     pub(super) async fn insert(&self, demand: NewDemand) -> Result<bool, StoreError> {
         let made = self.store.insert(demand).await?;
         if made {
+            self.metrics.accepted();
             self.wake();
         }
         Ok(made)
@@ -105,7 +109,9 @@ impl Transitions {
             if state == record.state {
                 return Ok(record);
             }
+            let told = history.clone();
             if self.store.advance(execution_id, record.version, state.clone(), history).await? {
+                self.metrics.moved(&record.state, &state, &told);
                 record.version += 1;
                 record.state = state;
                 self.changes.publish(&record);

@@ -7,15 +7,17 @@
 
 mod ledger;
 mod list;
+mod metrics;
 mod rows;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use prometheus_client::registry::Registry;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -28,6 +30,7 @@ pub use list::{Filter, Page, Position, TagFilter};
 use crate::run::history::{Entry, HistoryEntry};
 use crate::run::record::{NewDemand, Record};
 use crate::run::state::State;
+use metrics::Metrics;
 use writer::{Change, Writer};
 
 /// Connections for reading. SQLite reads in WAL mode never wait for the writer; more connections
@@ -87,6 +90,7 @@ impl StoreError {
 pub struct Store {
     readers: SqlitePool,
     writer: Writer,
+    metrics: Metrics,
 }
 
 impl Store {
@@ -111,7 +115,25 @@ impl Store {
             .connect_with(reading)
             .await
             .map_err(StoreError::query("open the database for reading"))?;
-        Ok(Self { readers, writer: Writer::start(connection, lock) })
+        let metrics = Metrics::default();
+        Ok(Self { readers, writer: Writer::start(connection, lock, metrics.clone()), metrics })
+    }
+
+    /// Puts what is measured of the store where it is asked for.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+
+    /// The rows that `query` gives, with the time they took on record.
+    async fn reading<T>(
+        &self,
+        operation: &'static str,
+        query: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let rows = query.await.map_err(StoreError::query(operation));
+        self.metrics.read.observe(begun.elapsed().as_secs_f64());
+        rows
     }
 
     /// Stores a demand with its plan and the first entry of its history. `false` when the
@@ -141,43 +163,46 @@ impl Store {
 
     /// The demand of this id.
     pub async fn get(&self, execution_id: &str) -> Result<Option<Record>, StoreError> {
-        sqlx::query("SELECT * FROM demands WHERE execution_id = ?")
+        let rows = sqlx::query("SELECT * FROM demands WHERE execution_id = ?")
             .bind(execution_id)
             .try_map(|row| rows::demand(&row))
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(StoreError::query("read a demand"))
+            .fetch_optional(&self.readers);
+        self.reading("read a demand", rows).await
     }
 
     /// The demand that was accepted under this idempotency key.
     pub async fn get_by_key(&self, owner: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        sqlx::query(
+        let rows = sqlx::query(
             "SELECT demands.* FROM demands JOIN idempotency_keys USING (execution_id)
              WHERE owner = ? AND key = ?",
         )
         .bind(owner)
         .bind(key)
         .try_map(|row| rows::demand(&row))
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(StoreError::query("read a demand by its idempotency key"))
+        .fetch_optional(&self.readers);
+        self.reading("read a demand by its idempotency key", rows).await
     }
 
     /// The plan of the demand, as the JSON text it was stored as.
     pub async fn plan(&self, execution_id: &str) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar("SELECT plan FROM plans WHERE execution_id = ?")
+        let rows = sqlx::query_scalar("SELECT plan FROM plans WHERE execution_id = ?")
             .bind(execution_id)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(StoreError::query("read a plan"))
+            .fetch_optional(&self.readers);
+        self.reading("read a plan", rows).await
+    }
+
+    /// How many active demands each phase has.
+    pub async fn phases(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let query = "SELECT phase, COUNT(*) FROM demands WHERE active = 1 GROUP BY phase";
+        let rows = sqlx::query_as(query).fetch_all(&self.readers);
+        self.reading("count the active demands", rows).await
     }
 
     /// The id and version of every demand to which something may happen.
     pub async fn active(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        sqlx::query_as("SELECT execution_id, version FROM demands WHERE active = 1")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(StoreError::query("read the active demands"))
+        let rows = sqlx::query_as("SELECT execution_id, version FROM demands WHERE active = 1")
+            .fetch_all(&self.readers);
+        self.reading("read the active demands", rows).await
     }
 
     /// At most `limit` entries of the demand's history after `seq`, oldest first.
@@ -187,7 +212,7 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        sqlx::query(
+        let rows = sqlx::query(
             "SELECT seq, at, type, step, attempt, from_value, to_value, detail FROM events
              WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?",
         )
@@ -195,9 +220,8 @@ impl Store {
         .bind(after)
         .bind(limit)
         .try_map(|row| rows::history_entry(&row))
-        .fetch_all(&self.readers)
-        .await
-        .map_err(StoreError::query("read a history"))
+        .fetch_all(&self.readers);
+        self.reading("read a history", rows).await
     }
 
     /// At most `limit` demands that pass `filter`, newest first, older than `after`.
@@ -207,12 +231,9 @@ impl Store {
         after: Option<&Position>,
         limit: u32,
     ) -> Result<Page, StoreError> {
-        let mut records = list::query(filter, after, limit)
-            .build()
-            .try_map(|row| rows::demand(&row))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(StoreError::query("list demands"))?;
+        let mut query = list::query(filter, after, limit);
+        let rows = query.build().try_map(|row| rows::demand(&row)).fetch_all(&self.readers);
+        let mut records = self.reading("list demands", rows).await?;
         let more = records.len() > limit as usize;
         records.truncate(limit as usize);
         let next = records.last().filter(|_| more).map(Position::of);

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -13,6 +14,7 @@ use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::ledger::{self, LedgerEntry};
+use super::metrics::Metrics;
 use super::{StoreError, micros};
 use crate::plan::submission::Step;
 use crate::run::history::Entry;
@@ -38,24 +40,28 @@ struct Write {
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     changes: mpsc::Sender<Write>,
+    metrics: Metrics,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
     closing: tokio_util::sync::CancellationToken,
 }
 
 impl Writer {
     /// Starts writing on `connection`; `lock` is held as long as the writer lives.
-    pub(super) fn start(connection: SqliteConnection, lock: File) -> Self {
+    pub(super) fn start(connection: SqliteConnection, lock: File, metrics: Metrics) -> Self {
         let (changes, waiting) = mpsc::channel(2 * GROUP);
         let closing = tokio_util::sync::CancellationToken::new();
-        let task = tokio::spawn(write(connection, lock, waiting, closing.clone()));
-        Self { changes, task: Arc::new(Mutex::new(Some(task))), closing }
+        let task = tokio::spawn(write(connection, lock, waiting, closing.clone(), metrics.clone()));
+        Self { changes, metrics, task: Arc::new(Mutex::new(Some(task))), closing }
     }
 
     /// Makes one change; `false` when its comparison failed.
     pub(super) async fn write(&self, change: Change) -> Result<bool, StoreError> {
+        let begun = Instant::now();
         let (answer, answered) = oneshot::channel();
         self.changes.send(Write { change, answer }).await.map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        let answer = answered.await.map_err(|_| StoreError::Closed)?;
+        self.metrics.write.observe(begun.elapsed().as_secs_f64());
+        answer
     }
 
     /// Makes the changes that wait, takes no more, and closes the connection.
@@ -74,6 +80,7 @@ async fn write(
     lock: File,
     mut waiting: mpsc::Receiver<Write>,
     closing: tokio_util::sync::CancellationToken,
+    metrics: Metrics,
 ) {
     let mut group = Vec::with_capacity(GROUP);
     loop {
@@ -86,12 +93,19 @@ async fn write(
                 }
                 let (changes, answers): (Vec<_>, Vec<_>) =
                     group.drain(..).map(|write| (write.change, write.answer)).unzip();
-                match commit(&mut connection, &changes).await {
+                let begun = Instant::now();
+                let committed = commit(&mut connection, &changes).await;
+                metrics.commit.observe(begun.elapsed().as_secs_f64());
+                match committed {
                     // A sender that went away does not need the answer.
-                    Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, made)| {
-                        let _ = answer.send(Ok(made));
-                    }),
+                    Ok(outcomes) => {
+                        metrics.changes.inc_by(changes.len() as u64);
+                        answers.into_iter().zip(outcomes).for_each(|(answer, made)| {
+                            let _ = answer.send(Ok(made));
+                        });
+                    }
                     Err(failed) => {
+                        metrics.failures.inc();
                         error!(error = %failed, changes = changes.len(), "a commit failed");
                         for answer in answers {
                             let _ = answer.send(Err(StoreError::Commit(failed.to_string())));

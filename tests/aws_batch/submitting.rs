@@ -5,6 +5,7 @@ use std::time::Duration;
 use demand_context_manager::engine::aws_batch::AwsBatchSettings;
 use demand_context_manager::engine::{Engine, SubmitError};
 use demand_context_manager::plan::submission::{JobDependency, KeyValuePair, SubmitJob, Timeout};
+use demand_context_manager::telemetry::metrics::{registry, text};
 use serde_json::json;
 
 use crate::endpoint::Endpoint;
@@ -184,4 +185,37 @@ fn with_task(name: &str, arn: &str, size: usize) -> SubmitJob {
         .environment
         .push(KeyValuePair { name: "DEMAND_TASK".to_owned(), value });
     job
+}
+
+#[tokio::test]
+async fn requests_are_counted_as_they_leave_with_those_that_aws_had_no_room_for() {
+    let endpoint = Endpoint::start().await;
+    let described = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let proxy = Proxy::before(&endpoint.url, move |path| match path {
+        "/v1/submitjob" => Fault::Answer(429, "{}"),
+        // The first is refused for want of room; the SDK sends it once more.
+        "/v1/describejobs" if described.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 => {
+            Fault::Answer(400, r#"{"__type": "ClientException", "message": "Too Many Requests"}"#)
+        }
+        _ => Fault::None,
+    })
+    .await;
+    let lab = Lab::on(&proxy.url).await;
+    let arn = lab.engine.define(&definition("image")).await.unwrap();
+    lab.engine.submit(&job("work", &arn)).await.unwrap_err();
+    let _ = lab.engine.describe(&["a-job".to_owned()]).await;
+    lab.engine.describe(&["a-job".to_owned()]).await.unwrap();
+
+    let mut registry = registry();
+    lab.engine.register(&mut registry);
+    let metrics = text(&registry).unwrap();
+    for series in [
+        r#"demand_batch_requests_total{operation="SubmitJob",outcome="throttled"} 1"#,
+        r#"demand_batch_requests_total{operation="DescribeJobs",outcome="throttled"} 1"#,
+        r#"demand_batch_requests_total{operation="DescribeJobs",outcome="ok"}"#,
+        r#"demand_batch_requests_total{operation="RegisterJobDefinition",outcome="ok"} 1"#,
+        r#"demand_batch_request_duration_seconds_count{operation="SubmitJob"} 1"#,
+    ] {
+        assert!(metrics.contains(series), "no {series} in\n{metrics}");
+    }
 }

@@ -12,6 +12,7 @@ mod connections;
 mod events;
 mod examples;
 mod jwt;
+mod metrics;
 mod negotiation;
 mod polling;
 #[allow(dead_code, reason = "what the end-to-end cases need beside")]

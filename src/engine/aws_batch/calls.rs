@@ -7,6 +7,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_batch::{Client, config};
 
+use super::metrics::Metrics;
 use super::pace::Pace;
 
 /// How long a call may take that is not repeated. Well above what AWS Batch takes, as a call given
@@ -22,12 +23,14 @@ pub(super) struct Calls {
     /// For `SubmitJob` and `RegisterJobDefinition`, which make a second one when repeated.
     pub(super) once: Client,
     pub(super) pace: Pace,
+    pub(super) metrics: Metrics,
 }
 
 impl Calls {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let timeouts = |whole| TimeoutConfig::builder().operation_timeout(whole).build();
-        let builder = || config::Builder::from(config);
+        let metrics = Metrics::default();
+        let builder = || config::Builder::from(config).interceptor(metrics.clone());
         let once =
             builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts(ONCE)).build();
         let patient = builder().timeout_config(timeouts(PATIENCE)).build();
@@ -35,6 +38,7 @@ impl Calls {
             patient: Client::from_conf(patient),
             once: Client::from_conf(once),
             pace: Pace::default(),
+            metrics,
         }
     }
 }

@@ -86,8 +86,13 @@ where
         return true;
     }
     let SdkError::ServiceError(service) = error else { return false };
-    let lower = |text: Option<&str>| text.unwrap_or_default().to_ascii_lowercase();
-    let (code, words) = (lower(service.err().code()), lower(service.err().message()));
+    tells_of_throttling(service.err().code(), service.err().message().unwrap_or_default())
+}
+
+/// Whether an error's code or words say that there was no room.
+pub(super) fn tells_of_throttling(code: Option<&str>, words: &str) -> bool {
+    let code = code.unwrap_or_default().to_ascii_lowercase();
+    let words = words.to_ascii_lowercase();
     THROTTLES.iter().any(|throttle| code.contains(throttle))
         || THROTTLING_WORDS.iter().any(|said| words.contains(said))
 }

@@ -3,6 +3,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `calls`, `pace` | the clients, which calls are repeated, and how many go out a second |
+//! | `metrics` | how many calls went out, and how they ended |
 //! | `failure` | what a failed call means: nothing happened, never will, or who knows |
 //! | `definitions` | one revision for each content |
 //! | `payload` | tasks too large to be handed over directly |
@@ -17,6 +18,7 @@ mod events;
 mod failure;
 mod jobs;
 mod logs;
+mod metrics;
 mod pace;
 mod payload;
 mod readiness;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_batch::types::KeyValuesPair;
+use prometheus_client::registry::Registry;
 
 use super::job::{EngineKind, Job, LogPage};
 use super::{Engine, EngineError, LogsError, SubmitError};
@@ -132,6 +135,10 @@ impl AwsBatch {
 impl Engine for AwsBatch {
     fn kind(&self) -> EngineKind {
         EngineKind::AwsBatch
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        self.calls.metrics.register(registry);
     }
 
     async fn define(&self, definition: &JobDefinition) -> Result<String, SubmitError> {

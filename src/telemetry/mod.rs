@@ -1,5 +1,7 @@
 //! What is logged, and how: to stderr, since stdout is for what a command answers.
 
+pub mod metrics;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::{EnvFilter, ParseError};

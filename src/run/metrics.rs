@@ -1,0 +1,173 @@
+//! What an operator watches of the demands and of what drives them.
+
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::history::{Entry, EntryKind};
+use super::state::{Phase, State};
+use crate::plan::submission::Step;
+use crate::telemetry::metrics::{Histograms, Labels, long, short};
+
+/// The label of what the demands that are under way are counted by, and its values.
+const PHASE: &str = "phase";
+const UNDER_WAY: [Phase; 5] =
+    [Phase::Accepted, Phase::StagingIn, Phase::Executing, Phase::WrappingUp, Phase::Canceling];
+
+/// The metrics of demands and reconciler; cheap to clone, shared by all clones.
+#[derive(Debug, Clone)]
+pub(super) struct Metrics {
+    under_way: Family<Labels<1>, Gauge>,
+    accepted: Counter,
+    ended: Family<Labels<2>, Counter>,
+    phases: Histograms<Labels<1>>,
+    submissions: Family<Labels<2>, Counter>,
+    lag: Histogram,
+    due: Gauge,
+    oldest: Gauge<f64, AtomicU64>,
+    pass: Histogram,
+    failures: Family<Labels<1>, Counter>,
+}
+
+/// The reconciler's loops, as their failures are counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Loop {
+    Acting,
+    Observing,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            under_way: Family::default(),
+            accepted: Counter::default(),
+            ended: Family::default(),
+            phases: Family::new_with_constructor(long),
+            submissions: Family::default(),
+            lag: short(),
+            due: Gauge::default(),
+            oldest: Gauge::default(),
+            pass: short(),
+            failures: Family::default(),
+        }
+    }
+}
+
+impl Metrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("executions", "Demands under way, by phase", self.under_way.clone());
+        registry.register("executions_accepted", "Demands accepted", self.accepted.clone());
+        registry.register(
+            "executions_ended",
+            "Attempts ended, by the status and the reason they ended with",
+            self.ended.clone(),
+        );
+        registry.register_with_unit(
+            "phase_duration",
+            "Time that demands spent in a phase they have left",
+            Unit::Seconds,
+            self.phases.clone(),
+        );
+        registry.register(
+            "submissions",
+            "Submissions of jobs, by step and outcome",
+            self.submissions.clone(),
+        );
+        let registry = registry.sub_registry_with_prefix("reconcile");
+        registry.register_with_unit(
+            "lag",
+            "Time from a demand's being due to its being acted on",
+            Unit::Seconds,
+            self.lag.clone(),
+        );
+        registry.register("queue_depth", "Demands that are due and wait", self.due.clone());
+        registry.register_with_unit(
+            "oldest_due",
+            "Time that the demand which waits longest has been due",
+            Unit::Seconds,
+            self.oldest.clone(),
+        );
+        registry.register_with_unit(
+            "observation_duration",
+            "Time of a look at all jobs that are due, with storing what is new",
+            Unit::Seconds,
+            self.pass.clone(),
+        );
+        registry.register(
+            "failures",
+            "Failures that are tried again, by the loop they happened in",
+            self.failures.clone(),
+        );
+    }
+
+    /// How many demands each phase has now; of phases without any nothing is given.
+    pub(super) fn count(&self, phases: &[(String, i64)]) {
+        for phase in UNDER_WAY.map(Phase::as_str) {
+            let found = phases.iter().find(|(name, _)| name == phase);
+            self.under_way
+                .get_or_create(&[(PHASE, phase)])
+                .set(found.map_or(0, |(_, count)| *count));
+        }
+    }
+
+    pub(super) fn accepted(&self) {
+        self.accepted.inc();
+    }
+
+    /// A demand went from one state to another, which `history` tells of.
+    pub(super) fn moved(&self, from: &State, to: &State, history: &[Entry]) {
+        if from.phase != to.phase {
+            if from.phase != Phase::Done
+                && let Some(since) = from.phase_since
+            {
+                let spent = to.updated_at.duration_since(since).as_secs_f64();
+                self.phases.get_or_create(&[(PHASE, from.phase.as_str())]).observe(spent.max(0.0));
+            }
+            if to.phase == Phase::Done {
+                let reason = to.reason.as_ref().map_or("none", |reason| reason.code.as_str());
+                let labels = [("status", to.status().as_str()), ("reason", reason)];
+                self.ended.get_or_create(&labels).inc();
+            }
+        }
+        for entry in history {
+            let outcome = match entry.kind {
+                EntryKind::JobSubmitted => "submitted",
+                EntryKind::JobAdopted => "adopted",
+                EntryKind::SubmissionDeferred => "deferred",
+                EntryKind::SubmissionUnknown => "unknown",
+                EntryKind::SubmissionRejected => "rejected",
+                _ => continue,
+            };
+            let step = entry.step.map_or("none", Step::as_str);
+            self.submissions.get_or_create(&[("step", step), ("outcome", outcome)]).inc();
+        }
+    }
+
+    /// A demand that was due then is acted on now.
+    pub(super) fn begun(&self, due: Instant) {
+        self.lag.observe(due.elapsed().as_secs_f64());
+    }
+
+    /// The demands that are due and wait, and since when the first of them does.
+    pub(super) fn waiting(&self, demands: usize, oldest: Option<Instant>) {
+        self.due.set(i64::try_from(demands).unwrap_or(i64::MAX));
+        self.oldest.set(oldest.map_or(0.0, |due| due.elapsed().as_secs_f64()));
+    }
+
+    pub(super) fn observed(&self, took: Duration) {
+        self.pass.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn failed(&self, during: Loop) {
+        let name = match during {
+            Loop::Acting => "acting",
+            Loop::Observing => "observing",
+        };
+        self.failures.get_or_create(&[("loop", name)]).inc();
+    }
+}
