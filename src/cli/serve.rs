@@ -10,7 +10,7 @@ use super::failure::complain;
 use crate::config::{Config, ConfigError, ConfigErrors, Flag, Mode};
 use crate::lifecycle::{Ending, Lifecycle};
 use crate::service::Service;
-use crate::telemetry;
+use crate::telemetry::{self, traces};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -77,7 +77,8 @@ async fn serve(arguments: Arguments) -> Result<Ending, Box<dyn std::error::Error
         let nothing_said = faults.iter().any(|fault| matches!(fault, ConfigError::Missing { .. }));
         if nothing_said { Box::new(NotForAws(faults)) } else { Box::new(faults) }
     })?;
-    telemetry::init(&config.log, &telemetry::Environment::of_process())?;
+    let environment = telemetry::Environment::of_process();
+    let traces = telemetry::init(&config.log, &config.traces, &environment)?;
     let lifecycle = Lifecycle::new();
     let service = Service::start(&config, mode, &lifecycle).await?;
     // Whoever starts the service reads this line to learn the address taken.
@@ -93,6 +94,7 @@ async fn serve(arguments: Arguments) -> Result<Ending, Box<dyn std::error::Error
     }
     let ending = lifecycle.run(grace).await?;
     service.close().await;
+    traces::close(traces).await;
     Ok(ending)
 }
 

@@ -26,7 +26,7 @@ pub use layers::Flag;
 use layers::Layers;
 use reader::Reader;
 pub use sections::{
-    Auth, Aws, Batch, DataSync, Efs, Http, Jwt, Lifecycle, Local, Log, Plan, Store,
+    Auth, Aws, Batch, DataSync, Efs, Http, Jwt, Lifecycle, Local, Log, Plan, Store, Traces,
 };
 use settings::{
     Bytes, HttpUrl, LogFilter, NameGlobs, Object, Origins, PathGlobs, S3Globs, S3Uri, Seconds,
@@ -90,6 +90,8 @@ pub struct Config {
     pub local: Local,
     /// `[log]`
     pub log: Log,
+    /// `[traces]`
+    pub traces: Traces,
 }
 
 impl Config {
@@ -118,7 +120,7 @@ impl Config {
         layers.flags(flags);
 
         let mut reader = Reader::new(layers);
-        let config = Self::read(mode, aws_region(&environment), &mut reader);
+        let config = Self::read(mode, Conventions::of(&environment), &mut reader);
         config.check(mode, &mut reader);
         reader.finish().map(|()| config)
     }
@@ -126,12 +128,12 @@ impl Config {
     /// Every key there is, dotted, in the order of [`Config`].
     pub fn keys() -> Vec<&'static str> {
         let mut reader = Reader::new(Layers::default());
-        Self::read(Mode::Local, None, &mut reader);
+        Self::read(Mode::Local, Conventions::default(), &mut reader);
         reader.keys().to_vec()
     }
 
     /// Pulls every key. Where one is at fault a default stands in, and `reader` knows.
-    fn read(mode: Mode, aws_region: Option<String>, reader: &mut Reader) -> Self {
+    fn read(mode: Mode, others: Conventions, reader: &mut Reader) -> Self {
         let local = mode == Mode::Local;
         let either = |here: Duration, on_aws: Duration| if local { here } else { on_aws };
         let listen = reader.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
@@ -144,13 +146,15 @@ impl Config {
             } else {
                 reader.required("env_base")
             },
-            region: reader.or("region", aws_region.unwrap_or_else(|| "us-west-2".to_owned())),
+            region: reader
+                .or("region", others.aws_region.unwrap_or_else(|| "us-west-2".to_owned())),
             allowed_hosts: reader.or("allowed_hosts", names_of(listen.ip())),
             store: Store {
                 path: reader.or(
                     "store.path",
                     if local { data_dir.join(database) } else { database.to_owned() },
                 ),
+                retention: reader.optional("store.retention"),
             },
             plan: Plan {
                 privileged: reader.or("plan.privileged", false),
@@ -204,13 +208,7 @@ impl Config {
                 log_group: reader.optional("batch.log_group"),
                 job_queues: reader.or("batch.job_queues", Vec::new()),
             },
-            policy: Rules {
-                job_queues: reader.or("policy.job_queues", NameGlobs::default()).0,
-                images: reader.or("policy.images", PathGlobs::default()).0,
-                job_roles: reader.or("policy.job_roles", NameGlobs::default()).0,
-                input_prefixes: reader.or("policy.input_prefixes", S3Globs::default()).0,
-                output_prefixes: reader.or("policy.output_prefixes", S3Globs::default()).0,
-            },
+            policy: rules(reader),
             auth: Auth {
                 insecure_allow_anonymous: reader.or("auth.insecure_allow_anonymous", false),
                 tokens_file: reader.optional("auth.tokens_file"),
@@ -226,6 +224,12 @@ impl Config {
             log: Log {
                 format: reader.or("log.format", LogFormat::Text),
                 level: reader.or("log.level", LogFilter("info".to_owned())).0,
+            },
+            traces: Traces {
+                endpoint: reader
+                    .optional("traces.endpoint")
+                    .map(|HttpUrl(url)| url)
+                    .or(others.otlp_endpoint),
             },
         }
     }
@@ -325,6 +329,16 @@ pub(crate) fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
+fn rules(reader: &mut Reader) -> Rules {
+    Rules {
+        job_queues: reader.or("policy.job_queues", NameGlobs::default()).0,
+        images: reader.or("policy.images", PathGlobs::default()).0,
+        job_roles: reader.or("policy.job_roles", NameGlobs::default()).0,
+        input_prefixes: reader.or("policy.input_prefixes", S3Globs::default()).0,
+        output_prefixes: reader.or("policy.output_prefixes", S3Globs::default()).0,
+    }
+}
+
 /// What a browser or a client calls a loopback address; nothing for any other.
 fn names_of(address: IpAddr) -> Vec<String> {
     if address.is_loopback() {
@@ -334,12 +348,28 @@ fn names_of(address: IpAddr) -> Vec<String> {
     }
 }
 
-/// The region that the AWS SDKs and the container platforms set.
-fn aws_region(environment: &[(OsString, OsString)]) -> Option<String> {
-    ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|wanted| {
-        let (_, value) = environment.iter().find(|(name, _)| name == wanted)?;
-        value.to_str().filter(|region| !region.is_empty()).map(str::to_owned)
-    })
+/// What the conventions of others say where this service's own settings do not.
+#[derive(Debug, Default)]
+struct Conventions {
+    /// The region that the AWS SDKs and the container platforms set.
+    aws_region: Option<String>,
+    /// The collector that OpenTelemetry's SDKs send to.
+    otlp_endpoint: Option<String>,
+}
+
+impl Conventions {
+    fn of(environment: &[(OsString, OsString)]) -> Self {
+        let first = |wanted: &[&str]| {
+            wanted.iter().find_map(|wanted| {
+                let (_, value) = environment.iter().find(|(name, _)| name == wanted)?;
+                value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
+            })
+        };
+        Self {
+            aws_region: first(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
+            otlp_endpoint: first(&["OTEL_EXPORTER_OTLP_ENDPOINT"]),
+        }
+    }
 }
 
 const fn seconds(seconds: u64) -> Duration {

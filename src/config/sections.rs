@@ -11,6 +11,8 @@ use crate::plan::site::EnvFileWriter;
 pub struct Store {
     /// The SQLite file. `demand.sqlite3`; in local mode that file in `local.data_dir`.
     pub path: PathBuf,
+    /// How long a demand that has ended is kept; for ever without it.
+    pub retention: Option<Duration>,
 }
 
 /// `[plan]`: where plans may differ from the reference's.
@@ -129,6 +131,14 @@ pub struct Http {
     pub max_concurrency: usize,
     /// Origins whose pages may call the service. None.
     pub cors_origins: Vec<String>,
+}
+
+/// `[traces]`: where traces go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// The base URL of an OTLP collector, HTTP with Protobuf; `OTEL_EXPORTER_OTLP_ENDPOINT`, and
+    /// without both nothing is traced.
+    pub endpoint: Option<String>,
 }
 
 /// `[local]`: local mode.

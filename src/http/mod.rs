@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -36,7 +36,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tracing::{Level, info_span};
+use tracing::{Level, Span, info_span};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 pub use openapi::document;
@@ -44,6 +44,7 @@ pub use problem::{Kind, PROBLEM_JSON, Problem};
 pub use server::serve;
 
 use crate::run::Runs;
+use crate::telemetry::traces;
 use auth::Authority;
 use guard::Guard;
 use metrics::{Measured, Metrics};
@@ -113,9 +114,19 @@ pub fn router(
         .layer(layers)
 }
 
-fn span(request: &http::Request<axum::body::Body>) -> tracing::Span {
+fn span(request: &Request) -> Span {
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    info_span!("request", method = %request.method(), path = %request.uri().path(), request.id = id)
+    let (method, path) = (request.method(), request.uri().path());
+    if !traces::are_on() {
+        return info_span!("request", %method, path, request.id = id);
+    }
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let name = format!("{method} {route}");
+    let span = info_span!(
+        "request", otel.name = name, otel.kind = "server", %method, path, request.id = id
+    );
+    traces::continue_trace(&span, traces::of(request.headers()));
+    span
 }
 
 /// A tag that tells bytes does not hold for those that compression made of them (RFC 9110, 8.8.3).

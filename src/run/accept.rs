@@ -18,6 +18,7 @@ use crate::plan::{Plan, plan};
 use crate::policy::Policy;
 use crate::run::record::{NewDemand, Record};
 use crate::store::StoreError;
+use crate::telemetry::traces;
 
 /// A demand that is stored.
 #[derive(Debug)]
@@ -150,6 +151,7 @@ impl Runs {
                 job_queue: submission.job_queue.clone(),
                 tags: demand.tags().cloned().unwrap_or_default(),
                 content_hash: demand.content_hash().to_owned(),
+                traceparent: traces::here(),
                 state,
             },
             request: serde_json::to_string(request)?,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use super::decide::{Next, Timing, decide};
 use super::step_run::Submission;
@@ -19,7 +19,7 @@ use crate::engine::{Engine, EngineError, SubmitError};
 use crate::plan::submission::{JobDependency, PlannedStep, Step, SubmitJob};
 use crate::run::record::Record;
 use crate::store::StoreError;
-use crate::telemetry::chain;
+use crate::telemetry::{chain, traces};
 
 /// A job created longer than this before the intent belongs to something else of the same name;
 /// the clocks of service and engine differ by less.
@@ -61,8 +61,14 @@ impl Actor {
             };
             match decide(&record.state, Timestamp::now(), &self.timing) {
                 Next::Wait { until } => return Ok(Some((record.version, until))),
-                Next::Submit(step) => self.submit(&record, step).await?,
-                Next::LookUp(step) => self.look_up(&record, step).await?,
+                Next::Submit(step) => {
+                    let span = of(&record, info_span!("submit"), step);
+                    self.submit(&record, step).instrument(span).await?;
+                }
+                Next::LookUp(step) => {
+                    let span = of(&record, info_span!("look_up"), step);
+                    self.look_up(&record, step).instrument(span).await?;
+                }
                 Next::Terminate(jobs) => self.terminate(&record, jobs).await?,
                 Next::BeginCleanUp => self.begin_clean_up(&record).await?,
             }
@@ -189,6 +195,13 @@ impl Actor {
                 step: step.as_str(),
             })
     }
+}
+
+/// Makes a span one of the demand's trace.
+fn of(record: &Record, span: Span, step: Step) -> Span {
+    traces::continue_trace(&span, record.traceparent.as_deref());
+    traces::describe(&span, [("execution.id", &record.execution_id), ("step", step.as_str())]);
+    span
 }
 
 /// The name in `name:revision`, or in the ARN that ends so.

@@ -22,6 +22,7 @@ mod metrics;
 mod observe;
 mod reconcile;
 mod sites;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -27,6 +27,8 @@ pub struct Record {
     pub tags: IndexMap<String, String>,
     /// Of the canonical request, before defaults.
     pub content_hash: String,
+    /// Where its trace goes on, where it has one.
+    pub traceparent: Option<String>,
     /// What changes.
     pub state: State,
 }

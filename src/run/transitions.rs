@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::changes::{Changes, Subscription};
 use super::metrics::Metrics;
 use super::state::State;
+use super::trace;
 use super::transition::{Event, Illegal, Retention};
 use crate::plan::Submission;
 use crate::run::record::{NewDemand, Record};
@@ -112,6 +113,7 @@ impl Transitions {
             let told = history.clone();
             if self.store.advance(execution_id, record.version, state.clone(), history).await? {
                 self.metrics.moved(&record.state, &state, &told);
+                trace::moved(&record, &state);
                 record.version += 1;
                 record.state = state;
                 self.changes.publish(&record);

@@ -21,6 +21,7 @@ pub(super) fn demand(row: &SqliteRow) -> Result<Record, sqlx::Error> {
         job_queue: row.try_get("job_queue")?,
         tags: row.try_get::<Json<_>, _>("tags")?.0,
         content_hash: row.try_get("content_hash")?,
+        traceparent: row.try_get("traceparent")?,
         state: row.try_get::<Json<_>, _>("state")?.0,
     })
 }

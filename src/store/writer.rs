@@ -166,8 +166,9 @@ async fn insert(
     }
     let made = sqlx::query(
         "INSERT INTO demands (execution_id, created_at, version, active, status, phase,
-            execution_type, user, submitted_by, job_queue, tags, content_hash, state)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            execution_type, user, submitted_by, job_queue, tags, content_hash, traceparent,
+            state)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(&record.execution_id)
     .bind(micros(record.created_at))
@@ -181,6 +182,7 @@ async fn insert(
     .bind(&record.job_queue)
     .bind(to_json(&record.tags)?)
     .bind(&record.content_hash)
+    .bind(&record.traceparent)
     .bind(to_json(&record.state)?)
     .execute(&mut *connection)
     .await?

@@ -1,15 +1,22 @@
 //! What is logged, and how: to stderr, since stdout is for what a command answers.
 
 pub mod metrics;
+pub mod traces;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing::Level;
+use tracing_subscriber::filter::{EnvFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{self, Log, LogFormat};
+use opentelemetry_otlp::ExporterBuildError;
+use traces::Traces;
+
+/// The spans that are traced: this crate's, not its libraries'.
+const OWN: &str = env!("CARGO_CRATE_NAME");
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +28,14 @@ pub enum TelemetryError {
         directives: String,
         /// What is wrong.
         source: ParseError,
+    },
+    /// Traces cannot be sent.
+    #[error("cannot send traces to {endpoint}")]
+    Traces {
+        /// The collector.
+        endpoint: String,
+        /// Why.
+        source: ExporterBuildError,
     },
     /// Logging was set up before, and can be only once in a process.
     #[error("cannot set up logging")]
@@ -45,11 +60,17 @@ impl Environment {
     }
 }
 
-/// Sets up logging for the rest of the process.
+/// Sets up logging for the rest of the process, and tracing where there is a collector to send
+/// traces to; it sends until it is closed.
 ///
 /// # Errors
-/// When the directives cannot be read, or logging is set up already.
-pub fn init(log: &Log, environment: &Environment) -> Result<(), TelemetryError> {
+/// When the directives cannot be read, no client can be made for the collector, or logging is set
+/// up already.
+pub fn init(
+    log: &Log,
+    traces: &config::Traces,
+    environment: &Environment,
+) -> Result<Option<Traces>, TelemetryError> {
     let directives = environment.rust_log.as_ref().unwrap_or(&log.level);
     let filter = EnvFilter::try_new(directives)
         .map_err(|source| TelemetryError::Directives { directives: directives.clone(), source })?;
@@ -61,8 +82,19 @@ pub fn init(log: &Log, environment: &Environment) -> Result<(), TelemetryError> 
             lines.with_ansi(colours).boxed()
         }
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()?;
-    Ok(())
+    let traces = match &traces.endpoint {
+        Some(endpoint) => Some(
+            Traces::to(endpoint)
+                .map_err(|source| TelemetryError::Traces { endpoint: endpoint.clone(), source })?,
+        ),
+        None => None,
+    };
+    let spans = traces.as_ref().map(|traces| {
+        let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer());
+        layer.with_filter(Targets::new().with_target(OWN, Level::INFO))
+    });
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).try_init()?;
+    Ok(traces)
 }
 
 /// An error and what caused it, in one line. A cause that the text ends with already is not told

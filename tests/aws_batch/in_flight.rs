@@ -58,6 +58,7 @@ async fn seed(store: &Store, number: usize) {
         job_queue: "queue".to_owned(),
         tags: IndexMap::new(),
         content_hash: String::new(),
+        traceparent: None,
         state,
     };
     let demand = NewDemand {

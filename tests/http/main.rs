@@ -22,3 +22,4 @@ mod service;
 #[path = "../end_to_end/site.rs"]
 mod site;
 mod tokens;
+mod traces;

@@ -30,6 +30,7 @@ fn demand(execution_id: &str, seconds: i64) -> NewDemand {
             job_queue: "queue".to_owned(),
             tags: IndexMap::from([("project".to_owned(), execution_id.to_owned())]),
             content_hash: "hash".to_owned(),
+            traceparent: None,
             state,
         },
         request: "{}".to_owned(),

@@ -19,7 +19,7 @@ use crate::config::{Config, Flag, Mode};
 use crate::lifecycle::Lifecycle;
 use crate::local::site::DataDir;
 use crate::service::Service;
-use crate::telemetry;
+use crate::telemetry::{self, traces};
 
 const DEMAND: &str = include_str!("demand.json");
 
@@ -61,7 +61,9 @@ async fn demo(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit, Fa
     ];
     let config =
         Config::load(Mode::Local, None, std::env::vars_os(), &flags).map_err(Failure::usage)?;
-    telemetry::init(&config.log, &telemetry::Environment::of_process()).map_err(Failure::usage)?;
+    let environment = telemetry::Environment::of_process();
+    let traces =
+        telemetry::init(&config.log, &config.traces, &environment).map_err(Failure::usage)?;
     let lifecycle = Lifecycle::new();
     let service = Service::start(&config, Mode::Local, &lifecycle).await.map_err(Failure::of)?;
     let buckets = service.data_dir().map(DataDir::buckets).unwrap_or_default();
@@ -76,6 +78,7 @@ async fn demo(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit, Fa
         ));
     }
     service.close().await;
+    traces::close(traces).await;
     ended
 }
 
