@@ -99,9 +99,9 @@ test('without it, it waits ever longer, up to half a minute', async (t) => {
   const end = new AbortController();
   const onConnection = (problem, wait) => {
     assert.equal(problem.status, 0);
-    if (waits.push(wait) === 8) end.abort();
+    if (waits.push(wait) === 8) return end.abort();
     // Once the wait has begun.
-    setImmediate(() => t.mock.timers.tick(wait));
+    return setImmediate(() => t.mock.timers.tick(wait));
   };
   const status = service.status('d', { signal: end.signal, onConnection });
   await assert.rejects(status, { name: 'AbortError' });
