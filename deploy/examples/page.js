@@ -15,6 +15,13 @@ function element(tag, ...children) {
   return made;
 }
 
+/** Appends to a list that scrolls, and shows its end unless somebody has scrolled away from it. */
+function append(list, items) {
+  const isAtEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 1;
+  list.append(...items);
+  if (isAtEnd) list.scrollTop = list.scrollHeight;
+}
+
 /** Sets a text if it differs: what is set is announced to users of screen readers. */
 function tell(id, text) {
   if ($(id).textContent !== text) $(id).textContent = text;
@@ -98,7 +105,7 @@ async function watch(id) {
   try {
     show(await watched.service.status(id, options));
     for await (const entries of watched.service.follow(id, options)) {
-      $('history').append(...entries.map(historyItem));
+      append($('history'), entries.map(historyItem));
       show(await watched.service.status(id, options));
     }
     tell('connection', 'The demand has ended.');
@@ -152,7 +159,7 @@ async function showLog({ step, attempt, log_stream }) {
   $('logs').append(Object.assign(element('details', element('summary', name), lines), { open: isOpen }));
   try {
     for await (const more of watched.service.log(id, step, attempt, { signal: end.signal })) {
-      lines.append(...more.map(({ message }) => `${message}\n`));
+      append(lines, more.map(({ message }) => `${message}\n`));
     }
   } catch (problem) {
     if (!end.signal.aborted) showProblem(problem);
