@@ -97,6 +97,7 @@ async function watch(id) {
   watched = { id, end, service: service(), document: null, logs: new Set() };
   for (const part of ['steps', 'logs', 'history']) $(part).replaceChildren();
   $('watched').hidden = true;
+  showProblem();
   tell('connection', '');
   if (id === '') return;
   executionId.value = id;
@@ -155,11 +156,13 @@ async function showLog({ step, attempt, log_stream }) {
   if (log_stream === null || logs.has(name)) return;
   logs.add(name);
   const lines = Object.assign(element('pre'), { tabIndex: 0 });
-  const isOpen = step === 'execute';
-  $('logs').append(Object.assign(element('details', element('summary', name), lines), { open: isOpen }));
+  const log = element('details', element('summary', name), lines);
+  log.open = step === 'execute';
+  $('logs').append(log);
   try {
     for await (const more of watched.service.log(id, step, attempt, { signal: end.signal })) {
-      append(lines, more.map(({ message }) => `${message}\n`));
+      const texts = more.map(({ message }) => `${message}\n`);
+      append(lines, texts);
     }
   } catch (problem) {
     if (!end.signal.aborted) showProblem(problem);

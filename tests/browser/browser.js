@@ -37,5 +37,8 @@ export async function withPage(browser, { origins, expected = [] }, act) {
   const unexpected = complaints.filter((text) => !expected.some((pattern) => pattern.test(text)));
   assert.deepEqual(unexpected, []);
   const others = called.map((request) => new URL(request.url()).origin);
-  assert.deepEqual(others.filter((origin) => !['null', ...origins].includes(origin)), []);
+  assert.deepEqual(
+    others.filter((origin) => !['null', ...origins].includes(origin)),
+    [],
+  );
 }

@@ -21,11 +21,16 @@ async function scripted(t, ...answers) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.close().closeAllConnections());
-  return { service: new DemandService(`http://127.0.0.1:${server.address().port}/at/`, 'secret'), requests };
+  return {
+    service: new DemandService(`http://127.0.0.1:${server.address().port}/at/`, 'secret'),
+    requests,
+  };
 }
 
-const answer = (status, headers = {}, body = '') => (response) =>
-  response.writeHead(status, headers).end(body);
+const answer =
+  (status, headers = {}, body = '') =>
+  (response) =>
+    response.writeHead(status, headers).end(body);
 
 /** Everything a generator of lists yields, in one list. */
 async function all(lists) {
@@ -39,13 +44,18 @@ test('a history goes on after the last whole event when its stream breaks', asyn
     t,
     (response) => {
       response.writeHead(200, STREAM);
-      response.write('retry: 0\n\nid: 1\ndata: {"seq":1}\n\nid: 2\ndata: {"se', () => response.destroy());
+      response.write('retry: 0\n\nid: 1\ndata: {"seq":1}\n\nid: 2\ndata: {"se', () =>
+        response.destroy(),
+      );
     },
     answer(200, STREAM, 'retry: 0\n\nid: 2\ndata: {"seq":2}\n\nid: 3\ndata: {"seq":3}\n\n'),
     answer(204),
   );
   assert.deepEqual(await all(service.follow('d')), [{ seq: 1 }, { seq: 2 }, { seq: 3 }]);
-  assert.deepEqual(requests.map(({ headers }) => headers['last-event-id']), [undefined, '1', '3']);
+  assert.deepEqual(
+    requests.map(({ headers }) => headers['last-event-id']),
+    [undefined, '1', '3'],
+  );
   const { url, headers } = requests[0];
   assert.equal(url, '/at/demands/d/events');
   assert.equal(headers.accept, 'text/event-stream');
@@ -68,12 +78,19 @@ test('what only reads goes on when the service is back', async (t) => {
   const told = [];
   const onConnection = (problem, wait) => told.push([problem?.title, wait]);
   assert.deepEqual(await service.status('d', { onConnection }), { status: 'COMPLETED' });
-  assert.deepEqual(told, [['Overloaded', 0], ['Bad Gateway', 0], [undefined, undefined]]);
+  assert.deepEqual(told, [
+    ['Overloaded', 0],
+    ['Bad Gateway', 0],
+    [undefined, undefined],
+  ]);
 });
 
 test('it waits for as long as Retry-After says, a number or a date', async (t) => {
   const inAnHour = new Date(Date.now() + 3_600_000).toUTCString();
-  for (const [value, least, most] of [['7', 7_000, 7_000], [inAnHour, 3_500_000, 3_600_000]]) {
+  for (const [value, least, most] of [
+    ['7', 7_000, 7_000],
+    [inAnHour, 3_500_000, 3_600_000],
+  ]) {
     const { service } = await scripted(t, answer(503, { 'Retry-After': value }));
     const end = new AbortController();
     let told;
@@ -105,7 +122,10 @@ test('without it, it waits ever longer, up to half a minute', async (t) => {
   };
   const status = service.status('d', { signal: end.signal, onConnection });
   await assert.rejects(status, { name: 'AbortError' });
-  assert.deepEqual(waits, [1, 2, 4, 8, 16, 30, 30, 30].map((seconds) => seconds * 1000));
+  assert.deepEqual(
+    waits,
+    [1, 2, 4, 8, 16, 30, 30, 30].map((seconds) => seconds * 1000),
+  );
 });
 
 test('what the service refuses for good is not tried again', async (t) => {
@@ -123,7 +143,10 @@ test('what the service refuses for good is not tried again', async (t) => {
 
 test('what changes something is sent once, and told if its outcome is unknown', async (t) => {
   const { service, requests } = await scripted(t, (response) => response.destroy());
-  await assert.rejects(service.submit('{}', 'k'), { status: 0, title: 'The service cannot be reached' });
+  await assert.rejects(service.submit('{}', 'k'), {
+    status: 0,
+    title: 'The service cannot be reached',
+  });
   assert.equal(requests.length, 1);
   assert.equal(requests[0].headers['idempotency-key'], 'k');
 });
@@ -135,6 +158,9 @@ test('a log is read on from where it was', async (t) => {
     answer(200, {}, '{"lines":[{"message":"b"}],"next_cursor":"c2","complete":true}'),
   );
   const lines = await all(service.log('d', 'execute', 2));
-  assert.deepEqual(lines.map(({ message }) => message), ['a', 'b']);
+  assert.deepEqual(
+    lines.map(({ message }) => message),
+    ['a', 'b'],
+  );
   assert.equal(requests[1].url, '/at/demands/d/logs?step=execute&attempt=2&cursor=c+1');
 });

@@ -14,13 +14,16 @@ test('the page at /docs shows every operation, and comes from the service alone'
       await page.goto(`${service.url}/docs`);
       const { paths } = await service.get('/openapi.json');
       const methods = Object.entries(paths).flatMap(([path, item]) =>
-        Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`));
+        Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
+      );
       const operations = page.locator('.opblock');
       await operations.nth(methods.length - 1).waitFor();
-      const shown = await operations.evaluateAll((blocks) => blocks.map((block) => {
-        const method = block.querySelector('.opblock-summary-method').textContent;
-        return `${method} ${block.querySelector('[data-path]').dataset.path}`;
-      }));
+      const shown = await operations.evaluateAll((blocks) =>
+        blocks.map((block) => {
+          const method = block.querySelector('.opblock-summary-method').textContent;
+          return `${method} ${block.querySelector('[data-path]').dataset.path}`;
+        }),
+      );
       assert.deepEqual(shown.sort(), methods.sort());
     });
   } finally {

@@ -60,7 +60,9 @@ test('the lines of one event are joined, and one space after the colon is left o
 });
 
 test('comments and unknown fields say nothing', () => {
-  assert.deepEqual(parse(':\n\n: alive\n\nnews: x\ndata: a\n:data: b\n Data: c\n\n'), [message('a')]);
+  assert.deepEqual(parse(':\n\n: alive\n\nnews: x\ndata: a\n:data: b\n Data: c\n\n'), [
+    message('a'),
+  ]);
 });
 
 test('an event without data is none, and its type is forgotten', () => {
@@ -70,7 +72,10 @@ test('an event without data is none, and its type is forgotten', () => {
 
 test('an id holds until the next one, an empty one included', () => {
   const stream = 'id: 1\ndata: a\n\ndata: b\n\nid: 2\0\ndata: c\n\nid\ndata: d\n\n';
-  assert.deepEqual(parse(stream), ['a', 'b', 'c'].map((data) => message(data, '1')).concat(message('d')));
+  assert.deepEqual(
+    parse(stream),
+    ['a', 'b', 'c'].map((data) => message(data, '1')).concat(message('d')),
+  );
 });
 
 test('an id counts only once its event is complete', () => {
@@ -107,13 +112,15 @@ test('a stream tells the same however its bytes are cut', async () => {
       const end = pick(['\n', '\r', '\r\n']);
       if (number(3) === 0) stream += `: alive ${pick(['é', '🦀', ''])}${end}`;
       if (number(2) === 0) stream += `id: ${(id = String(number(100)))}${end}`;
-      const lines = Array.from({ length: 1 + number(3) }, () => pick(['', 'ä', '漢字', '🦀🦀', 'a: b']));
+      const lines = Array.from({ length: 1 + number(3) }, () =>
+        pick(['', 'ä', '漢字', '🦀🦀', 'a: b']),
+      );
       stream += lines.map((line) => `data: ${line}${end}`).join('') + end;
       expected.push(message(lines.join('\n'), id));
     }
     const bytes = Buffer.from(stream);
     const chunks = [];
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const length = number(5);
       chunks.push(bytes.subarray(at, at + length));
       at += length;

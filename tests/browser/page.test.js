@@ -67,9 +67,16 @@ const started = (page) => shows(page, '#history li', /execute · .*RUNNING/);
 /** Holds the history that is shown, entry by entry, to what the service has. */
 async function showsAllOnce(page) {
   await shows(page, '#connection', 'The demand has ended.');
-  const shown = await page.locator('#history li').evaluateAll((items) => items.map((li) => li.value));
-  const { events } = await service.get(`/demands/${await page.locator('#watched-id').textContent()}/events`);
-  assert.deepEqual(shown, events.map(({ seq }) => seq));
+  const shown = await page
+    .locator('#history li')
+    .evaluateAll((items) => items.map((li) => li.value));
+  const { events } = await service.get(
+    `/demands/${await page.locator('#watched-id').textContent()}/events`,
+  );
+  assert.deepEqual(
+    shown,
+    events.map(({ seq }) => seq),
+  );
 }
 
 inPage('a demand is followed live from its submission to its end', {}, async (page) => {
@@ -97,39 +104,53 @@ inPage('the demand that the page comes with is a good one', {}, async (page) => 
   await showsAllOnce(page);
 });
 
-inPage('a bad demand shows every fault beside its pointer', { expected: logged(422) }, async (page) => {
-  const bad = {
-    execution_type: '<b>bad</b>',
-    execution_image: 5,
-    execution_parameters: { command: 'x', inputs: ['nope'] },
-    execution_platform: {},
-  };
-  await submit(page, bad);
-  await shows(page, '#problem h2', '422 The demand cannot be planned');
-  const pointers = await page.locator('#problem dt').allTextContents();
-  const details = await page.locator('#problem dd').allTextContents();
-  const answer = await fetch(`${service.url}/demands/plan`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${service.token}` },
-    body: JSON.stringify(bad),
-  });
-  const { errors } = await answer.json();
-  assert.ok(errors.length > 3);
-  assert.deepEqual(pointers, errors.map(({ pointer }) => pointer));
-  assert.deepEqual(details, errors.map(({ detail, code }) => `${detail} ${code}`));
-  // It says so to users of screen readers too, and no more once something else is done.
-  const box = page.getByLabel('Demand execution, as JSON');
-  assert.equal(await box.getAttribute('aria-invalid'), 'true');
-  await submit(page, demand('mended', 'true'));
-  await shows(page, '#status', 'COMPLETED');
-  assert.ok(await page.locator('#problem').isHidden());
-});
+inPage(
+  'a bad demand shows every fault beside its pointer',
+  { expected: logged(422) },
+  async (page) => {
+    const bad = {
+      execution_type: '<b>bad</b>',
+      execution_image: 5,
+      execution_parameters: { command: 'x', inputs: ['nope'] },
+      execution_platform: {},
+    };
+    await submit(page, bad);
+    await shows(page, '#problem h2', '422 The demand cannot be planned');
+    const pointers = await page.locator('#problem dt').allTextContents();
+    const details = await page.locator('#problem dd').allTextContents();
+    const answer = await fetch(`${service.url}/demands/plan`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${service.token}` },
+      body: JSON.stringify(bad),
+    });
+    const { errors } = await answer.json();
+    assert.ok(errors.length > 3);
+    assert.deepEqual(
+      pointers,
+      errors.map(({ pointer }) => pointer),
+    );
+    assert.deepEqual(
+      details,
+      errors.map(({ detail, code }) => `${detail} ${code}`),
+    );
+    // It says so to users of screen readers too, and no more once something else is done.
+    const box = page.getByLabel('Demand execution, as JSON');
+    assert.equal(await box.getAttribute('aria-invalid'), 'true');
+    await submit(page, demand('mended', 'true'));
+    await shows(page, '#status', 'COMPLETED');
+    assert.ok(await page.locator('#problem').isHidden());
+  },
+);
 
-inPage('a text that is not JSON is refused with its place', { expected: logged(400) }, async (page) => {
-  await page.getByLabel('Demand execution, as JSON').fill('{"execution_type": }');
-  await page.getByRole('button', { name: 'Submit' }).click();
-  await shows(page, '#problem', /400 .*column/);
-});
+inPage(
+  'a text that is not JSON is refused with its place',
+  { expected: logged(400) },
+  async (page) => {
+    await page.getByLabel('Demand execution, as JSON').fill('{"execution_type": }');
+    await page.getByRole('button', { name: 'Submit' }).click();
+    await shows(page, '#problem', /400 .*column/);
+  },
+);
 
 inPage('a failed demand shows its reason, and a retry goes on with it', {}, async (page) => {
   const file = join(service.directory, 'mended');
@@ -152,7 +173,10 @@ inPage('a demand that is canceled is shown as aborted', {}, async (page) => {
   await page.getByRole('button', { name: 'Cancel' }).press('Enter');
   await shows(page, '#status', 'ABORTED');
   await shows(page, '#reason', 'CANCELED');
-  assert.equal(await page.getByRole('button', { name: 'Cancel' }).getAttribute('aria-disabled'), 'true');
+  assert.equal(
+    await page.getByRole('button', { name: 'Cancel' }).getAttribute('aria-disabled'),
+    'true',
+  );
   await showsAllOnce(page);
 });
 
@@ -187,7 +211,11 @@ inPage(
   { token: () => 'wrong', expected: logged(401) },
   async (page) => {
     await submit(page, demand('unknown-caller', 'true'));
-    await shows(page, '#problem', /401 Nobody known sends this.*The token is none of this service's/);
+    await shows(
+      page,
+      '#problem',
+      /401 Nobody known sends this.*The token is none of this service's/,
+    );
     assert.equal(await page.evaluate(() => document.activeElement.id), 'token');
     assert.deepEqual(await service.listed('unknown-caller'), []);
   },
@@ -200,14 +228,18 @@ inPage(
     const { demand, go } = waiting('reloaded');
     await submit(page, demand);
     await started(page);
-    await page.reload();
-    // The token was kept nowhere.
-    await shows(page, '#problem', '401');
-    assert.equal(await page.getByLabel('Token').inputValue(), '');
-    const kept = await page.evaluate(() => ({ ...localStorage, ...sessionStorage, at: document.URL }));
+    // The token is kept nowhere.
+    const kept = await page.evaluate(() => ({
+      ...localStorage,
+      ...sessionStorage,
+      at: document.URL,
+    }));
     assert.ok(!JSON.stringify(kept).includes(service.token));
     assert.ok(!called.some((request) => request.url().includes(service.token)));
     assert.deepEqual(await page.context().cookies(), []);
+    await page.reload();
+    await shows(page, '#problem', '401');
+    assert.equal(await page.getByLabel('Token').inputValue(), '');
     // The keyboard is where it is needed.
     await page.keyboard.type(service.token);
     await page.keyboard.press('Enter');
@@ -256,7 +288,10 @@ inPage(
     const headers = await Promise.all(streams.map((request) => request.allHeaders()));
     const resumed = headers.map((header) => Number(header['last-event-id'] ?? 0));
     assert.equal(resumed[0], 0);
-    assert.ok(resumed.length > 2 && resumed.slice(1).every((last) => last >= seen), String(resumed));
+    assert.ok(
+      resumed.length > 2 && resumed.slice(1).every((last) => last >= seen),
+      String(resumed),
+    );
   },
 );
 
@@ -268,7 +303,7 @@ inPage(
     await submit(page, demand('foreign', 'true'));
     await shows(page, '#problem', refused);
     assert.deepEqual(await service.listed('foreign'), []);
-    // Nor does it get to read or to cancel a demand that it knows the id of.
+    // Nor does it get to read a demand that it knows the id of.
     const answer = await fetch(`${service.url}/demands`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${service.token}` },
@@ -282,36 +317,69 @@ inPage(
   },
 );
 
-inPage('what the service says is text, whatever it looks like', { expected: logged(404) }, async (page) => {
-  const markup = '<img src=x onerror=alert(1)><b>bold</b>';
-  await submit(page, demand('markup', `echo '${markup}'`));
-  await shows(page, '#logs pre', markup);
-  await page.getByLabel('Execution id').fill(markup);
-  await page.getByRole('button', { name: 'Follow' }).click();
-  await shows(page, '#problem', markup);
-  assert.equal(await page.locator('main img, main b').count(), 0);
+test('a page of an origin that is not listed cancels nothing where no token is needed', async () => {
+  const open = await Service.start({ origins: [home.origin], withTokens: false });
+  const origins = [stranger.origin, open.url];
+  try {
+    await withPage(browser, { origins, expected: logged(403) }, async (page) => {
+      const headers = { 'Content-Type': 'application/json' };
+      const body = JSON.stringify(
+        demand('open', `while [ -d ${open.directory} ]; do sleep 0.05; done`),
+      );
+      const submitted = await fetch(`${open.url}/demands`, { method: 'POST', headers, body });
+      const cancel = `${submitted.headers.get('Location')}/cancel`;
+      await page.goto(stranger.origin);
+      // What browsers send without asking the service first.
+      const kind = await page.evaluate(async (url) => {
+        return (await fetch(url, { method: 'POST', mode: 'no-cors' })).type;
+      }, open.url + cancel);
+      assert.equal(kind, 'opaque');
+      const { events } = await open.get(cancel.replace('/cancel', '/events'));
+      assert.ok(!events.some(({ type }) => type === 'cancel_requested'));
+      await fetch(open.url + cancel, { method: 'POST' });
+    });
+  } finally {
+    await open.close();
+  }
 });
 
+inPage(
+  'what the service says is text, whatever it looks like',
+  { expected: logged(404) },
+  async (page) => {
+    const markup = '<img src=x onerror=alert(1)><b>bold</b>';
+    await submit(page, demand('markup', `echo '${markup}'`));
+    await shows(page, '#logs pre', markup);
+    await page.getByLabel('Execution id').fill(markup);
+    await page.getByRole('button', { name: 'Follow' }).click();
+    await shows(page, '#problem', markup);
+    assert.equal(await page.locator('main img, main b').count(), 0);
+  },
+);
+
 inPage('the headers that a page needs are let through', {}, async (page) => {
-  const got = await page.evaluate(async ({ url, token, demand }) => {
-    const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
-    const submitted = await fetch(`${url}/demands?`, {
-      method: 'POST',
-      headers: { ...headers, 'Idempotency-Key': 'headers', 'X-Request-Id': 'mine' },
-      body: JSON.stringify(demand),
-    });
-    const read = (name) => submitted.headers.get(name);
-    const self = url + read('Location');
-    const ended = await fetch(`${self}?wait=50`, { headers });
-    const again = await fetch(self, {
-      headers: { ...headers, 'If-None-Match': ended.headers.get('ETag') },
-    });
-    return {
-      codes: [submitted.status, ended.status, again.status],
-      id: read('X-Request-Id'),
-      etag: read('ETag'),
-    };
-  }, { url: service.url, token: service.token, demand: demand('headers', 'true') });
+  const got = await page.evaluate(
+    async ({ url, token, demand }) => {
+      const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
+      const submitted = await fetch(`${url}/demands`, {
+        method: 'POST',
+        headers: { ...headers, 'Idempotency-Key': 'headers', 'X-Request-Id': 'mine' },
+        body: JSON.stringify(demand),
+      });
+      const read = (name) => submitted.headers.get(name);
+      const self = url + read('Location');
+      const ended = await fetch(`${self}?wait=50`, { headers });
+      const again = await fetch(self, {
+        headers: { ...headers, 'If-None-Match': ended.headers.get('ETag') },
+      });
+      return {
+        codes: [submitted.status, ended.status, again.status],
+        id: read('X-Request-Id'),
+        etag: read('ETag'),
+      };
+    },
+    { url: service.url, token: service.token, demand: demand('headers', 'true') },
+  );
   // Compression makes the tag a weak one.
   assert.deepEqual(got, { codes: [201, 200, 304], id: 'mine', etag: 'W/"1"' });
 });
@@ -319,17 +387,33 @@ inPage('the headers that a page needs are let through', {}, async (page) => {
 inPage('everything in the page has a name and is reached by keyboard', {}, async (page) => {
   await submit(page, demand('named', 'true'));
   await shows(page, '#connection', 'The demand has ended.');
-  const nameless = await page.locator('input, textarea, button').evaluateAll((controls) =>
-    controls.filter((control) => !(control.labels?.length || control.textContent.trim())));
-  assert.deepEqual(nameless, []);
+  const names = await page
+    .locator('input, textarea, button')
+    .evaluateAll((controls) =>
+      controls.map(
+        ({ labels, textContent }) => labels[0]?.textContent.trim() || textContent.trim(),
+      ),
+    );
+  assert.deepEqual(names, [
+    'Address',
+    'Token',
+    'Execution id',
+    'Follow',
+    'Demand execution, as JSON',
+    'Submit',
+    'Cancel',
+    'Retry',
+  ]);
   await page.getByLabel('Address').focus();
   const reached = [];
-  const active = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
+  const active = () =>
+    page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
   for (let last = await active(); !reached.includes(last); last = await active()) {
     reached.push(last);
     await page.keyboard.press('Tab');
   }
-  for (const wanted of ['token', 'execution-id', 'Follow', 'demand', 'Submit', 'cancel', 'retry', 'history']) {
+  const all = ['token', 'execution-id', 'Follow', 'demand', 'Submit', 'cancel', 'retry', 'history'];
+  for (const wanted of all) {
     assert.ok(reached.includes(wanted), `${wanted} of ${reached}`);
   }
 });
