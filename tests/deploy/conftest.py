@@ -106,7 +106,8 @@ def moto() -> Iterator[str]:
             process.wait(PATIENCE)
 
 
-@pytest.fixture(scope="session")
+# Of each module its own: a service's poll for events goes on in moto after the service has ended.
+@pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
     with moto() as endpoint:
         # Jobs that are submitted succeed at once; there is no Docker to run them.
@@ -170,7 +171,7 @@ class Demand:
         """The container's own, but for where AWS and this machine are."""
         told = {pair["name"]: pair["value"] for pair in self.container["environment"]}
         # /data is the volume, mounted in the container.
-        for name in ("DEMAND_STORE__PATH", "DEMAND_AUTH__TOKENS_FILE"):
+        for name in {"DEMAND_STORE__PATH", "DEMAND_AUTH__TOKENS_FILE"} & told.keys():
             told[name] = told[name].replace("/data/", f"{self.directory}/")
         return {
             **told,
