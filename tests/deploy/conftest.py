@@ -173,10 +173,12 @@ class Demand:
         # /data is the volume, mounted in the container.
         for name in {"DEMAND_STORE__PATH", "DEMAND_AUTH__TOKENS_FILE"} & told.keys():
             told[name] = told[name].replace("/data/", f"{self.directory}/")
+        # Any free port of the same address: beyond loopback the service starts with tokens only.
+        address = told.get("DEMAND_LISTEN", "127.0.0.1:8080").rsplit(":", 1)[0]
         return {
             **told,
             **KEYS,
-            "DEMAND_LISTEN": "127.0.0.1:0",
+            "DEMAND_LISTEN": f"{address}:0",
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
             "HOME": str(self.directory),
@@ -210,7 +212,7 @@ class Demand:
                 assert process.stdout is not None
                 line = process.stdout.readline()
                 assert line.startswith("listening on "), (self.directory / "log").read_text()
-                yield line.removeprefix("listening on ").strip()
+                yield line.removeprefix("listening on ").strip().replace("0.0.0.0", "127.0.0.1")
             finally:
                 process.terminate()
                 process.wait(PATIENCE)
