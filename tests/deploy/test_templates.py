@@ -12,7 +12,7 @@ from moto.cloudformation.parsing import resource_class_from_type
 
 import templates
 
-OUR_OWN = re.compile(r"AWS::(EC2::Volume|EFS::FileSystem|S3::Bucket|Logs::LogGroup)")
+PRECIOUS = re.compile(r"AWS::(EC2::Volume|EFS::FileSystem|S3::Bucket|Logs::LogGroup)")
 """Types of resources that hold what cannot be made again."""
 
 
@@ -85,7 +85,7 @@ def test_every_import_is_exported_by_a_template_before() -> None:
 def test_what_cannot_be_made_again_outlives_its_stack() -> None:
     for name in templates.ORDER:
         for key, resource in templates.load(name)["Resources"].items():
-            if not OUR_OWN.fullmatch(resource["Type"]):
+            if not PRECIOUS.fullmatch(resource["Type"]):
                 continue
             kept = "Snapshot" if resource["Type"] == "AWS::EC2::Volume" else "Retain"
             assert name == "storage", f"{key} is not in the stack that is kept"
@@ -196,10 +196,39 @@ def test_comments_name_files_that_are_there() -> None:
             assert (templates.ROOT / path).exists(), f"{name}: {path}"
 
 
+def test_descriptions_of_rules_have_characters_that_ec2_takes() -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html"""
+    for name in templates.ORDER:
+        for resource in templates.load(name)["Resources"].values():
+            if not resource["Type"].startswith("AWS::EC2::SecurityGroup"):
+                continue
+            for key in ("Description", "GroupDescription"):
+                for text in _find(resource["Properties"], key):
+                    assert re.fullmatch(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}", text), text
+
+
+def test_a_name_fits_wherever_it_is_put() -> None:
+    """Names of stacks and exports have letters, digits and hyphens only."""
+    patterns = {
+        templates.load(name)["Parameters"]["EnvBase"]["AllowedPattern"] for name in templates.ORDER
+    }
+    (pattern,) = patterns
+    for name, fits in [
+        ("dev", True),
+        ("prod-marmot2", True),
+        ("lab", False),
+        ("dev-", False),
+        ("dev-my_lab", False),
+        ("dev-a-b", False),
+    ]:
+        assert bool(re.fullmatch(pattern, name)) == fits, name
+
+
 def test_the_templates_are_plain_yaml() -> None:
-    """CloudFormation takes neither aliases nor a key twice."""
+    """CloudFormation takes no aliases, and its console shows nothing but ASCII well."""
     for name in templates.ORDER:
         text = (templates.DIRECTORY / f"{name}.yaml").read_text()
+        assert text.isascii()
         assert not [
             event
             for event in yaml.parse(text)
