@@ -165,14 +165,16 @@ class Demand:
 
     container: dict[str, Any]
     endpoint: str
-    directory: pathlib.Path
+    data: pathlib.Path
+    """What the program finds in the place of the volume."""
+    program: list[str] = field(default_factory=lambda: [binary()])
 
     def environment(self) -> dict[str, str]:
         """The container's own, but for where AWS and this machine are."""
         told = {pair["name"]: pair["value"] for pair in self.container["environment"]}
         # /data is the volume, mounted in the container.
         for name in {"DEMAND_STORE__PATH", "DEMAND_AUTH__TOKENS_FILE"} & told.keys():
-            told[name] = told[name].replace("/data/", f"{self.directory}/")
+            told[name] = told[name].replace("/data/", f"{self.data}/")
         # Any free port of the same address: beyond loopback the service starts with tokens only.
         address = told.get("DEMAND_LISTEN", "127.0.0.1:8080").rsplit(":", 1)[0]
         return {
@@ -181,14 +183,13 @@ class Demand:
             "DEMAND_LISTEN": f"{address}:0",
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "HOME": str(self.directory),
+            "HOME": str(self.data),
         }
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [binary(), *arguments],
+            [*self.program, *arguments],
             env=self.environment(),
-            cwd=self.directory,
             text=True,
             capture_output=True,
             timeout=PATIENCE,
@@ -198,20 +199,21 @@ class Demand:
     @contextlib.contextmanager
     def serve(self) -> Iterator[str]:
         """The URL of a service that runs the container's command."""
-        command = [binary(), *self.container["command"][1:]]
-        with (self.directory / "log").open("w") as log:
+        command = [*self.program, *self.container["command"][1:]]
+        with tempfile.TemporaryFile("w+") as log:
             process = subprocess.Popen(
                 command,
                 env=self.environment(),
-                cwd=self.directory,
-                text=True,
+                    text=True,
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
             try:
                 assert process.stdout is not None
                 line = process.stdout.readline()
-                assert line.startswith("listening on "), (self.directory / "log").read_text()
+                if not line.startswith("listening on "):
+                    log.seek(0)
+                    raise AssertionError(log.read())
                 yield line.removeprefix("listening on ").strip().replace("0.0.0.0", "127.0.0.1")
             finally:
                 process.terminate()

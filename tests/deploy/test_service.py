@@ -1,13 +1,14 @@
 """The service, told what its container is told, in the account that the templates make."""
 
 import pathlib
+import subprocess
 import time
 from typing import Any
 
 import pytest
 import requests
 
-from conftest import ENV_BASE, PATIENCE, Account, Demand
+from conftest import ENV_BASE, PATIENCE, Account, Demand, binary
 
 
 @pytest.fixture
@@ -67,6 +68,37 @@ def test_it_is_ready_and_runs_a_demand(account: Account, demand: Demand) -> None
             jobQueue=f"{ENV_BASE}-data-sync", filters=[{"name": "JOB_NAME", "values": ["*"]}]
         )["jobSummaryList"]
         assert len(jobs) == 2, "inputs and outputs are moved on the queue for that"
+
+
+CONTAINER = """
+set -euo pipefail
+root=$1 binary=$2
+shift 2
+mount --make-rprivate /
+mount --rbind / "$root"
+mount --options remount,bind,ro "$root"
+mount --types tmpfs tmpfs "$root/mnt"
+mkdir "$root/mnt/data"
+chown 1000:1000 "$root/mnt/data"
+touch "$root/mnt/demand"
+mount --bind "$binary" "$root/mnt/demand"
+cd /
+exec chroot "$root" setpriv --reuid 1000 --regid 1000 --clear-groups --no-new-privs \\
+  --bounding-set=-all --inh-caps=-all /mnt/demand "$@"
+"""
+"""What the task definition asks of ECS: no root, no capabilities, and nothing writable but the data.
+ECS adds a /tmp in memory."""
+
+
+def test_it_writes_to_its_volume_only(account: Account, tmp_path: pathlib.Path) -> None:
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("only root can make a root file system read-only")
+    program = ["unshare", "--mount", "bash", "-c", CONTAINER, "bash", str(tmp_path), binary()]
+    data = pathlib.Path("/mnt/data")
+    demand = Demand(account.container(), account.endpoint, data, program)
+    with demand.serve() as url:
+        ready = requests.get(f"{url}/health/ready", timeout=PATIENCE)
+        assert ready.status_code == 200, ready.text
 
 
 def test_it_refuses_what_its_roles_could_not_do(account: Account, demand: Demand) -> None:
