@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import ENV_BASE, PATIENCE, Account, Demand, binary
+from conftest import DOMAIN, ENV_BASE, PATIENCE, Account, Demand, binary
 
 
 @pytest.fixture
@@ -51,7 +51,9 @@ def test_it_is_ready_and_runs_a_demand(account: Account, demand: Demand) -> None
         for health in ("live", "ready"):
             answer = requests.get(f"{url}/health/{health}", headers=by_address, timeout=PATIENCE)
             assert answer.status_code == 200, answer.text
-        assert requests.get(f"{url}/demands", timeout=PATIENCE).status_code == 401
+        for host, status in [("127.0.0.1", 401), (DOMAIN, 401), ("elsewhere.example.net", 421)]:
+            answer = requests.get(f"{url}/demands", headers={"Host": host}, timeout=PATIENCE)
+            assert answer.status_code == status, answer.text
 
         # The first token is made beside the running service.
         scopes = ["--scope", "demands:write", "--scope", "demands:read"]

@@ -158,7 +158,7 @@ def test_events_that_nobody_takes_end_in_the_dead_letter_queue(account: Account)
     assert name == rule
 
 
-def test_callers_come_by_tls_and_by_the_service_s_name(account: Account) -> None:
+def test_callers_come_by_tls(account: Account) -> None:
     elb = account.client("elbv2")
     resources = account.resources("service")
     listeners = elb.describe_listeners(LoadBalancerArn=resources["LoadBalancer"])["Listeners"]
@@ -169,21 +169,12 @@ def test_callers_come_by_tls_and_by_the_service_s_name(account: Account) -> None
     https = by_port[443]
     assert https["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2-")
     (default,) = https["DefaultActions"]
-    assert default["FixedResponseConfig"]["StatusCode"] == "421"
+    assert default["TargetGroupArn"] == resources["TargetGroup"]
     rules = elb.describe_rules(ListenerArn=https["ListenerArn"])["Rules"]
-    leads_to = {
-        rule["Priority"]: rule["Actions"][0]["TargetGroupArn"]
-        for rule in rules
-        if rule["Priority"] != "default"
-    }
-    assert leads_to == {
-        "10": resources["ReadinessTargetGroup"],
-        "20": resources["TargetGroup"],
-    }
-    for rule in rules:
-        if rule["Priority"] != "default":
-            hosts = [c for c in rule["Conditions"] if c["Field"] == "host-header"]
-            assert hosts and hosts[0]["HostHeaderConfig"]["Values"] == ["demands.example.org"]
+    (readiness,) = [rule for rule in rules if rule["Priority"] != "default"]
+    (path,) = readiness["Conditions"]
+    assert path["PathPatternConfig"]["Values"] == ["/health/ready"]
+    assert readiness["Actions"][0]["TargetGroupArn"] == resources["ReadinessTargetGroup"]
 
 
 def test_only_liveness_ends_the_service(account: Account) -> None:
