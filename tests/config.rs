@@ -80,6 +80,8 @@ fn every_key_the_example_comments_out_shows_its_default() {
     assert!(example.batch.events_queue_url.take().is_some());
     assert!(example.batch.log_group.take().is_some());
     assert!(example.auth.tokens_file.take().is_some());
+    assert!(example.store.retention.take().is_some());
+    assert!(example.traces.endpoint.take().is_some());
     assert_eq!(example.auth.jwt.take().unwrap().issuer, "https://id.example.org/");
     let configurations = std::mem::replace(&mut example.file_system_configurations, json!({}));
     assert_eq!(configurations["scratch"][0]["file_system"], "dev-marmot-scratch");
