@@ -222,7 +222,7 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 #[utoipa::path(
     post, path = "/demands/{execution_id}/retry", operation_id = "retryDemand", tag = "demands",
     params(DemandId),
-    request_body(content = Option<RetryRequest>, content_type = "application/json",
+    request_body(content = RetryRequest, content_type = "application/json",
         description = "Without a body: the attempt that is the last one now"),
     responses(
         (status = 202, description = "The next attempt is on the way", body = StatusDocument,

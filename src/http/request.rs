@@ -13,23 +13,28 @@ pub struct DemandRequest {
     #[schema(example = "align-reads")]
     pub execution_type: String,
     /// One safe path segment; the service makes one (UUIDv7) when it is absent.
-    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", nullable = false)]
     pub execution_id: Option<String>,
     /// The container image.
     #[schema(example = "ghcr.io/acme/align:1.2")]
     pub execution_image: String,
     /// Command, parameters, inputs and outputs.
+    #[schema(nullable = false)]
     pub execution_parameters: Option<ExecutionParameters>,
     /// Who and what for.
+    #[schema(nullable = false)]
     pub execution_metadata: Option<ExecutionMetadata>,
     /// Where it runs.
     pub execution_platform: ExecutionPlatform,
     /// What it needs.
+    #[schema(nullable = false)]
     pub resource_requirements: Option<ResourceRequirements>,
     /// Candidates for the volumes; the service's defaults without it.
+    #[schema(nullable = false)]
     pub file_system_configurations: Option<FileSystemConfigurations>,
     /// How inputs, outputs and the working directory are treated; the service's defaults without
     /// it.
+    #[schema(nullable = false)]
     pub context_manager_configuration: Option<ContextManagerConfiguration>,
 }
 
@@ -43,19 +48,25 @@ pub struct ExecutionParameters {
     /// S3 path, or `s3://… @ local`; an output's is `local @ s3://…`, or a local path below
     /// `output_s3_prefix`; either may be an object with `local` and `remote`. Values may name other
     /// parameters as `${NAME}`.
+    #[schema(nullable = false)]
     pub params: Option<IndexMap<String, Value>>,
     /// The parameters that are brought from S3 before the command runs.
+    #[schema(nullable = false)]
     pub inputs: Option<Vec<String>>,
     /// The parameters that are taken to S3 after the command has succeeded.
+    #[schema(nullable = false)]
     pub outputs: Option<Vec<String>>,
     /// Free-form facts about outputs.
-    pub outputs_metadata: Option<IndexMap<String, Value>>,
+    #[schema(nullable = false)]
+    pub outputs_metadata: Option<IndexMap<String, IndexMap<String, Value>>>,
     /// Where outputs without a destination of their own go.
-    #[schema(example = "s3://bucket/prefix/")]
+    #[schema(example = "s3://bucket/prefix/", nullable = false)]
     pub output_s3_prefix: Option<String>,
     /// Which inputs belong to which outputs.
+    #[schema(nullable = false)]
     pub param_pair_overrides: Option<Vec<Value>>,
     /// Passed on.
+    #[schema(nullable = false)]
     pub verbosity: Option<bool>,
 }
 
@@ -63,14 +74,19 @@ pub struct ExecutionParameters {
 #[derive(ToSchema)]
 pub struct ExecutionMetadata {
     /// Who it is for.
+    #[schema(nullable = false)]
     pub user: Option<String>,
     /// Free-form tags; lists filter by them.
+    #[schema(nullable = false)]
     pub tags: Option<IndexMap<String, String>>,
     /// Which statuses somebody wants to hear of; passed on.
+    #[schema(nullable = false)]
     pub notify_on: Option<IndexMap<String, bool>>,
     /// Who wants to hear; passed on.
+    #[schema(nullable = false)]
     pub notify_list: Option<Vec<String>>,
     /// The state machine that sent it; passed on.
+    #[schema(nullable = false)]
     pub arn: Option<String>,
 }
 
@@ -87,6 +103,7 @@ pub struct AwsBatchPlatform {
     /// The queue.
     pub job_queue_name: String,
     /// The role its command has.
+    #[schema(nullable = false)]
     pub job_role: Option<String>,
 }
 
@@ -94,13 +111,13 @@ pub struct AwsBatchPlatform {
 #[derive(ToSchema)]
 pub struct ResourceRequirements {
     /// GPUs.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, nullable = false)]
     pub gpu: Option<u32>,
     /// Memory in MiB.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, nullable = false)]
     pub memory: Option<u32>,
     /// Virtual CPUs.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, nullable = false)]
     pub vcpus: Option<u32>,
 }
 
@@ -108,12 +125,16 @@ pub struct ResourceRequirements {
 #[derive(ToSchema)]
 pub struct FileSystemConfigurations {
     /// For inputs shared between demands; one of them is chosen by the `execution_id`.
+    #[schema(nullable = false)]
     pub shared: Option<Vec<FileSystemConfiguration>>,
     /// For the working directory.
+    #[schema(nullable = false)]
     pub scratch: Option<Vec<FileSystemConfiguration>>,
     /// For temporary files; beside the working directories without it.
+    #[schema(nullable = false)]
     pub tmp: Option<Vec<FileSystemConfiguration>>,
     /// How one is chosen.
+    #[schema(nullable = false)]
     pub selection_strategy: Option<SelectionStrategy>,
 }
 
@@ -129,31 +150,37 @@ pub enum SelectionStrategy {
 #[derive(ToSchema)]
 pub struct FileSystemConfiguration {
     /// Id, name or ARN of the file system.
+    #[schema(nullable = false)]
     pub file_system: Option<String>,
     /// Id, name or ARN of the access point.
+    #[schema(nullable = false)]
     pub access_point: Option<String>,
     /// Where it is mounted.
+    #[schema(nullable = false)]
     pub container_path: Option<String>,
 }
 
 /// How inputs, outputs and the working directory are treated.
 #[derive(ToSchema)]
 pub struct ContextManagerConfiguration {
-    /// Whether inputs go into the working directory instead of the shared volume.
-    #[schema(default = true)]
+    /// Whether inputs go into the working directory instead of the shared volume; `true` without it.
+    #[schema(nullable = false)]
     pub isolate_inputs: Option<bool>,
-    /// Whether inputs are removed in the end.
-    #[schema(default = true)]
+    /// Whether inputs are removed in the end; `true` without it.
+    #[schema(nullable = false)]
     pub cleanup_inputs: Option<bool>,
-    /// Whether the working directory is removed in the end.
-    #[schema(default = true)]
+    /// Whether the working directory is removed in the end; `true` without it.
+    #[schema(nullable = false)]
     pub cleanup_working_dir: Option<bool>,
     /// Whether parameters reach the command through a file: `ALWAYS`, `IF_REQUIRED` (too many for
     /// a job's environment) or `NEVER`.
+    #[schema(nullable = false)]
     pub env_file_write_mode: Option<EnvFileWriteMode>,
     /// How inputs are transferred.
+    #[schema(nullable = false)]
     pub input_data_sync_configuration: Option<DataSyncConfiguration>,
     /// How outputs are transferred.
+    #[schema(nullable = false)]
     pub output_data_sync_configuration: Option<DataSyncConfiguration>,
 }
 
@@ -173,11 +200,12 @@ pub enum EnvFileWriteMode {
 #[derive(ToSchema)]
 pub struct DataSyncConfiguration {
     /// An S3 prefix for large requests.
+    #[schema(nullable = false)]
     pub temporary_request_payload_path: Option<String>,
-    /// Whether to transfer what is there already.
-    #[schema(default = false)]
+    /// Whether to transfer what is there already; `false` without it.
+    #[schema(nullable = false)]
     pub force: Option<bool>,
-    /// Whether equal sizes are enough to skip.
-    #[schema(default = true)]
+    /// Whether equal sizes are enough to skip; `true` without it.
+    #[schema(nullable = false)]
     pub size_only: Option<bool>,
 }

@@ -87,8 +87,10 @@ pub struct FilterConfig {
 #[serde(untagged)]
 pub enum Patterns {
     /// A single pattern.
+    #[schema(title = "Pattern")]
     One(String),
     /// Several, any of which may match.
+    #[schema(title = "PatternList")]
     Many(Vec<String>),
 }
 

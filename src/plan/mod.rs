@@ -62,7 +62,7 @@ pub use site::Site;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
     /// The demand, its local paths absolute in the container.
-    #[schema(value_type = Object)]
+    #[schema(value_type = std::collections::HashMap<String, Value>)]
     pub demand_execution: Value,
     /// What happens before the command, and the command's job.
     pub setup_configs: SetupConfigs,

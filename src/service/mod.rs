@@ -141,6 +141,10 @@ async fn run(
     parts: Parts,
 ) -> Result<SocketAddr, StartError> {
     let Parts { engine, sites, policy } = parts;
+    if let Some(retention) = config.store.retention {
+        let retaining = store.clone().retain(retention, lifecycle.soft().clone());
+        lifecycle.spawn("retention", retaining);
+    }
     let kind = engine.kind();
     let (runs, reconciler) = Runs::new(store, engine, sites, policy, settings(config));
     let (limits, authority) = (limits(config)?, authority(config)?);

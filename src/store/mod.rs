@@ -8,6 +8,7 @@
 mod ledger;
 mod list;
 mod metrics;
+mod retention;
 mod rows;
 mod writer;
 

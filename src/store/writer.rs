@@ -8,6 +8,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -15,6 +16,7 @@ use tracing::error;
 
 use super::ledger::{self, LedgerEntry};
 use super::metrics::Metrics;
+use super::retention;
 use super::{StoreError, micros};
 use crate::plan::submission::Step;
 use crate::run::history::Entry;
@@ -26,9 +28,18 @@ const GROUP: usize = 256;
 
 pub(super) enum Change {
     Insert(Box<NewDemand>),
-    Advance { execution_id: String, version: i64, state: Box<State>, history: Vec<Entry> },
+    Advance {
+        execution_id: String,
+        version: i64,
+        state: Box<State>,
+        history: Vec<Entry>,
+    },
     RecordDefinition(LedgerEntry),
     ForgetDefinition(String),
+    /// See [`retention::prune`].
+    Prune {
+        before: Timestamp,
+    },
     Probe,
 }
 
@@ -135,6 +146,7 @@ async fn commit(
             }
             Change::RecordDefinition(entry) => ledger::record(&mut transaction, entry).await?,
             Change::ForgetDefinition(arn) => ledger::forget(&mut transaction, arn).await?,
+            Change::Prune { before } => retention::prune(&mut transaction, *before).await?,
             Change::Probe => probe(&mut transaction).await?,
         });
     }
@@ -224,12 +236,14 @@ async fn advance(
     history: &[Entry],
 ) -> Result<bool, sqlx::Error> {
     let made = sqlx::query(
-        "UPDATE demands SET version = version + 1, active = ?, status = ?, phase = ?, state = ?
+        "UPDATE demands SET version = version + 1, active = ?, status = ?, phase = ?,
+            finished_at = ?, state = ?
          WHERE execution_id = ? AND version = ?",
     )
     .bind(state.is_active())
     .bind(state.status().as_str())
     .bind(state.phase.as_str())
+    .bind(state.finished_at.map(micros))
     .bind(to_json(state)?)
     .bind(execution_id)
     .bind(version)

@@ -15,6 +15,7 @@ mod jwt;
 mod metrics;
 mod negotiation;
 mod polling;
+mod retention;
 #[allow(dead_code, reason = "what the end-to-end cases need beside")]
 #[path = "../end_to_end/service.rs"]
 mod service;

@@ -199,3 +199,71 @@ async fn an_idempotency_key_finds_the_demand_it_came_with() {
     assert_eq!(store.get_by_key("", "key").await.unwrap().unwrap().execution_id, "a");
     assert_eq!(store.get("b").await.unwrap(), None);
 }
+
+/// Stores a demand that ended at `seconds`, with all that goes with one.
+async fn ended(store: &Store, id: &str, seconds: i64) {
+    let mut new = demand(id, seconds);
+    new.idempotency_key = Some(format!("key of {id}"));
+    new.plan = format!("{{\"plan\":\"{}\"}}", "x".repeat(50_000));
+    assert!(store.insert(new.clone()).await.unwrap());
+    let (mut state, history) = canceled(&new.record.state, at(seconds));
+    if state.phase != demand_context_manager::run::state::Phase::Done {
+        panic!("a demand without jobs ends at once when it is canceled: {state:?}");
+    }
+    state.clean_up_due = None;
+    assert!(store.advance(id, 1, state, history).await.unwrap());
+}
+
+async fn prune_all(store: &Store, before: Timestamp) -> usize {
+    let mut steps = 1;
+    while store.prune(before).await.unwrap() {
+        steps += 1;
+    }
+    steps
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_is_removed_with_all_that_goes_with_it_and_nothing_else() {
+    let directory = TempDir::new().unwrap();
+    let store = open(directory.path()).await;
+    ended(&store, "old", 10).await;
+    ended(&store, "young", 30).await;
+    store.insert(demand("under-way", 0)).await.unwrap();
+
+    prune_all(&store, at(20)).await;
+
+    assert!(store.get("old").await.unwrap().is_none());
+    assert!(store.plan("old").await.unwrap().is_none());
+    assert!(store.history("old", 0, 10).await.unwrap().is_empty());
+    assert!(store.get_by_key("", "key of old").await.unwrap().is_none());
+    let tag = TagFilter { key: "project".to_owned(), value: Some("old".to_owned()) };
+    let tagged = Filter { tag: vec![tag], ..Filter::default() };
+    assert!(store.list(&tagged, None, 10).await.unwrap().records.is_empty());
+    for kept in ["young", "under-way"] {
+        assert!(store.get(kept).await.unwrap().is_some(), "{kept}");
+        assert!(!store.history(kept, 0, 10).await.unwrap().is_empty(), "{kept}");
+    }
+    assert!(store.get_by_key("", "key of young").await.unwrap().is_some());
+    // Its id is free again.
+    ended(&store, "old", 40).await;
+}
+
+#[tokio::test]
+async fn the_file_shrinks_in_small_steps_once_old_demands_are_gone() {
+    let directory = TempDir::new().unwrap();
+    let store = open(directory.path()).await;
+    for number in 0..200 {
+        ended(&store, &format!("demand-{number}"), number).await;
+    }
+    store.close().await;
+    let size = || std::fs::metadata(directory.path().join("demand.db")).unwrap().len();
+    let before = size();
+    assert!(before > 10_000_000, "{before}");
+
+    let store = open(directory.path()).await;
+    let steps = prune_all(&store, at(190)).await;
+    assert!(steps >= 10, "{steps} steps");
+    assert_eq!(store.list(&Filter::default(), None, 100).await.unwrap().records.len(), 10);
+    store.close().await;
+    assert!(size() < before / 10, "{before} bytes became {}", size());
+}
