@@ -45,7 +45,6 @@ ORDINARY = [
 EXPECTED = {
     "OpenAPI 3.1 support is still in beta": "said of every document of 3.1",
     "Failed to get the schema name: null": "said of every document that has a schema",
-    "Codegen property is null": "a plan's demand and the document itself are free-form objects",
     "type cannot be used as a field/variable name": "RFC 9457 and AWS name it so; it is r#type",
     "self cannot be used as a field/variable name": "a link's usual name; it is param_self",
     "vec<string> cannot be used as a field/variable name": "no name in the crate comes of it",

@@ -42,9 +42,8 @@ async fn main() -> Result<()> {
 fn demand(execution_id: &str, parameters: ExecutionParameters) -> DemandRequest {
     let platform = ExecutionPlatform::new(AwsBatchPlatform::new("local".to_owned()));
     DemandRequest {
-        // The crate tells null from absence by a second Option around the first.
-        execution_id: Some(execution_id.to_owned()).into(),
-        execution_parameters: Some(parameters).into(),
+        execution_id: Some(execution_id.to_owned()),
+        execution_parameters: Some(parameters),
         ..DemandRequest::new(
             "public.ecr.aws/docker/library/bash:5".to_owned(),
             platform,
@@ -146,7 +145,7 @@ async fn a_caller_without_a_token_is_refused(stranger: &Configuration) -> Result
 
 async fn a_bad_demand_is_told_all_its_faults(client: &Configuration) -> Result<()> {
     let parameters = ExecutionParameters {
-        inputs: Some(vec!["reads".to_owned()]).into(),
+        inputs: Some(vec!["reads".to_owned()]),
         ..ExecutionParameters::new(Vec::new())
     };
     let demand_request = demand("ogr-bad", parameters);
