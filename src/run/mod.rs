@@ -199,11 +199,7 @@ impl Runs {
         let store = ready(Part::Store, self.transitions.store.ready());
         let engine = ready(Part::Engine, self.engine.ready());
         let (store, engine) = tokio::join!(store, engine);
-        [
-            (Part::Store, store),
-            (Part::Reconciler, self.heartbeat.is_alive()),
-            (Part::Engine, engine),
-        ]
+        [(Part::Store, store), (Part::Reconciler, self.heartbeat.is_well()), (Part::Engine, engine)]
     }
 }
 
@@ -213,9 +209,9 @@ impl Runs {
 pub enum Part {
     /// The database takes writes.
     Store,
-    /// The reconciler is alive.
+    /// The reconciler is alive and not behind.
     Reconciler,
-    /// The engine answers.
+    /// The engine answers, which takes valid credentials, and its queues take jobs.
     Engine,
 }
 

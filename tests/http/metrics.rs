@@ -112,3 +112,20 @@ async fn metrics_are_for_those_who_may_look() {
     let scrape = guarded.service.get("/metrics").bearer_auth(token).send().await.unwrap();
     assert_eq!(scrape.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_poll_that_finds_nothing_new_is_a_304_without_a_body_and_writes_nothing() {
+    let service = Service::start().await;
+    let id = service.accepted(&demand("polled", "true")).await;
+    let version = service.ended(&id).await["version"].to_string();
+    let changes = async || value(&scraped(&service).await, "demand_store_changes_total");
+    let before = changes().await;
+    for _ in 0..50 {
+        let poll = service.get("/demands/polled").header("If-None-Match", format!("\"{version}\""));
+        let answer = poll.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
+        assert!(answer.bytes().await.unwrap().is_empty());
+    }
+    let written = changes().await - before;
+    assert!(written < 0.5, "{written} changes were stored");
+}
