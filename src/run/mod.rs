@@ -189,6 +189,7 @@ impl Runs {
 
     /// Counts what is counted only when somebody looks.
     pub async fn measure(&self) -> Result<(), StoreError> {
+        self.transitions.metrics.ready(&self.ready().await);
         let phases = self.transitions.store.phases().await?;
         self.transitions.metrics.count(&phases);
         Ok(())
@@ -215,6 +216,17 @@ pub enum Part {
     Engine,
 }
 
+impl Part {
+    /// The part as the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Reconciler => "reconciler",
+            Self::Engine => "engine",
+        }
+    }
+}
+
 /// Whether a part is ready within the time that whoever asks will wait.
 async fn ready<E: std::error::Error + 'static>(
     part: Part,
@@ -223,11 +235,11 @@ async fn ready<E: std::error::Error + 'static>(
     match tokio::time::timeout(READINESS, check).await {
         Ok(Ok(())) => true,
         Ok(Err(failed)) => {
-            warn!(?part, error = %chain(&failed), "not ready");
+            warn!(part = part.as_str(), error = %chain(&failed), "not ready");
             false
         }
         Err(_) => {
-            warn!(?part, "not ready: no answer in time");
+            warn!(part = part.as_str(), "not ready: no answer in time");
             false
         }
     }

@@ -1,6 +1,7 @@
 //! What is logged, and how: to stderr, since stdout is for what a command answers.
 
 pub mod metrics;
+mod process;
 pub mod traces;
 
 use std::io::IsTerminal;
