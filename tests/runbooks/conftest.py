@@ -3,7 +3,6 @@ from collections.abc import Iterator
 
 import pytest
 
-import proxy
 from lab import Lab, StandIn
 
 
@@ -20,5 +19,4 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 def lab(aws: StandIn, tmp_path: pathlib.Path) -> Iterator[Lab]:
     lab = Lab(aws, tmp_path)
     yield lab
-    lab.proxy.rule = proxy.nothing
-    lab.stop()
+    lab.leave()

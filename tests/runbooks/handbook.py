@@ -24,11 +24,11 @@ def runbooks() -> dict[str, str]:
 def rows(heading: str) -> list[tuple[str, str]]:
     """Where to look, and what is there."""
     text = runbooks()[heading]
-    table = re.search(r"^\*\*You see\*\*.*?((?:^\|.*\n)+)", text, re.MULTILINE | re.DOTALL)
+    table = re.search(r"^\*\*You see\*\*\n\n((?:\|.*\n)+)", text, re.MULTILINE)
     assert table, f"{heading} has no table below You see"
     found = [re.match(r"\| (.+?) \| (.+) \|$", line) for line in table[1].splitlines()[2:]]
     assert all(found), table[1]
-    return [(row[1].strip("`"), row[2]) for row in found if row]
+    return [(row[1], row[2].replace("\\|", "|")) for row in found if row]
 
 
 def holds(heading: str, seen: Seen, before: str) -> None:
@@ -52,13 +52,14 @@ def holds(heading: str, seen: Seen, before: str) -> None:
 
 
 def _is_measured(heading: str, query: str, before: str, after: str) -> None:
-    """That a series of each selector is there, and has grown, or is not 0 where it is no counter."""
+    """That a series of each selector is there, and has grown; or is 0, where that is asked for."""
     selectors = SELECTOR.findall(query)
     assert selectors, query
     for name, matchers, _ in selectors:
         then, now = _sum(name, matchers, before), _sum(name, matchers, after)
         assert now is not None, f"{heading}: no series {name}{{{matchers}}} in\n{after}"
-        assert now > (then or 0), f"{heading}: {name}{{{matchers}}} went from {then} to {now}"
+        is_as_told = now == 0 if query.endswith("== 0") else now > (then or 0)
+        assert is_as_told, f"{heading}: {name}{{{matchers}}} went from {then} to {now}"
 
 
 def _sum(name: str, matchers: str, metrics: str) -> float | None:

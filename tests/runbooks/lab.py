@@ -1,7 +1,6 @@
 """A service on the stand-in for AWS, with a proxy between them, and all that can be seen of it."""
 
 import contextlib
-import json
 import os
 import pathlib
 import re
@@ -16,7 +15,7 @@ from typing import Any
 import boto3
 import requests
 
-from proxy import Proxy
+from proxy import Proxy, nothing
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATIENCE = 60
@@ -183,6 +182,17 @@ class Lab:
             check=False,
         )
 
+    def leave(self) -> None:
+        """Ends whatever a test began, so that the next finds AWS as it was."""
+        self.proxy.rule = nothing
+        self.stop()
+        batch = self.aws.client("batch")
+        every = [{"name": "JOB_NAME", "values": ["*"]}]
+        for page in batch.get_paginator("list_jobs").paginate(jobQueue="queue", filters=every):
+            for job in page["jobSummaryList"]:
+                if job["status"] not in ("SUCCEEDED", "FAILED"):
+                    batch.terminate_job(jobId=job["jobId"], reason="the test is over")
+
     # What there is to see
 
     def submit(self, request: dict[str, Any]) -> str:
@@ -217,14 +227,15 @@ class Lab:
     def look(self, execution_id: str) -> None:
         """Keeps what there is to see of a demand and of the service now."""
         self.seen.add("demand status", self.cli("status", execution_id).stdout)
-        self.seen.add("status document", json.dumps(self.document(execution_id)))
-        self.seen.add("event", json.dumps(self.events(execution_id)))
+        for where, path in (("status document", ""), ("event", "/events")):
+            answer = requests.get(f"{self.url}/demands/{execution_id}{path}", timeout=PATIENCE)
+            self.seen.add(where, answer.text)
         self.look_at_service()
 
     def look_at_service(self) -> None:
-        self.seen.add("log", self.log())
         health = self.cli("health")
         self.seen.add("demand health", health.stdout + health.stderr)
         ready = requests.get(f"{self.url}/health/ready", timeout=PATIENCE)
         self.seen.add("/health/ready", f"{ready.status_code} {ready.text}")
         self.seen.add("metric", self.metrics())
+        self.seen.add("log", self.log())

@@ -55,6 +55,7 @@ def test_stuck_runnable(lab: Lab) -> None:
         lab.submit(demand("stuck"))
         until("it waits", lambda: status_of(lab, "stuck") == "RUNNABLE")
         lab.look("stuck")
+        lab.seen.add("demand list", lab.cli("list", "--status", "IN_PROGRESS").stdout)
         holds("Stuck RUNNABLE", lab.seen, lab.before)
         assert lab.cli("cancel", "occupier").returncode == 0
         assert lab.ended("stuck")["status"] == "COMPLETED"
