@@ -9,6 +9,7 @@ import threading
 import pytest
 import requests
 
+import proxy
 from lab import PATIENCE, Lab, demand, until
 
 
@@ -72,6 +73,27 @@ def test_a_backup_under_load_is_restored_and_what_is_in_it_ends(lab: Lab, how: s
             # What came after it is not known, and can be sent again.
             lab.submit(demand(execution_id))
             assert lab.ended(execution_id)["status"] == "COMPLETED"
+
+
+def test_what_was_submitted_after_the_backup_runs_twice(lab: Lab) -> None:
+    """Unless its first jobs are ended, as the handbook says."""
+    backup, ran = lab.directory / "backup.sqlite3", lab.directory / "ran"
+    lab.proxy.rule = proxy.throttled
+    with lab.service():
+        lab.submit(demand("twice", f"echo ran >> {ran}"))
+        # Its intent alone would be looked up by the job's name, and the job be adopted.
+        until("it is deferred", lambda: "submission_deferred" in str(lab.events("twice")))
+        source = sqlite3.connect(lab.database)
+        source.execute("VACUUM INTO ?", [str(backup)])
+        lab.proxy.rule = proxy.nothing
+        assert lab.ended("twice")["status"] == "COMPLETED"
+    source.close()
+    for part in lab.directory.glob("demand.sqlite3*"):
+        part.unlink()
+    shutil.copy(backup, lab.database)
+    with lab.service():
+        assert lab.ended("twice")["status"] == "COMPLETED"
+    assert ran.read_text() == "ran\nran\n"
 
 
 @pytest.mark.xfail(
