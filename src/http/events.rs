@@ -82,7 +82,7 @@ pub(super) async fn events(
     Reader(caller): Reader,
     DemandId(id): DemandId,
     Query(EventParameters { after }): Query<EventParameters>,
-    LastEventId(last): LastEventId,
+    last: LastEventId,
     Extension(room): Extension<Room>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -95,7 +95,7 @@ pub(super) async fn events(
         let events = events.ok_or_else(|| Problem::unknown_demand(&id))?;
         return Ok(([(CACHE_CONTROL, "no-store")], Json(EventList { events })).into_response());
     }
-    let after = last.unwrap_or(after).into();
+    let after = last.seq()?.unwrap_or(after).into();
     let mut live = Live { app, id, after, changes, told: VecDeque::new(), _room: room };
     // Answered at once: a client that resumes shall not wait for its first byte.
     if live.read().await? && live.told.is_empty() {
