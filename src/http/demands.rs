@@ -251,7 +251,6 @@ pub(super) async fn retry(
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<Response, Problem> {
     let from_attempt = body
-        .filter(|body| !body.is_null())
         .map(serde_json::from_value::<RetryRequest>)
         .transpose()
         .map_err(|refused| Problem::new(Kind::BadRequest, format!("{refused}.")))?

@@ -86,6 +86,7 @@ pub(super) async fn events(
     Extension(room): Extension<Room>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let last = last.seq()?;
     let media_type = preferred(&headers, &[JSON, EVENT_STREAM])?;
     // Before the look, so that nothing happens unseen between the two.
     let changes = app.runs.subscribe(&id);
@@ -95,7 +96,7 @@ pub(super) async fn events(
         let events = events.ok_or_else(|| Problem::unknown_demand(&id))?;
         return Ok(([(CACHE_CONTROL, "no-store")], Json(EventList { events })).into_response());
     }
-    let after = last.seq()?.unwrap_or(after).into();
+    let after = last.unwrap_or(after).into();
     let mut live = Live { app, id, after, changes, told: VecDeque::new(), _room: room };
     // Answered at once: a client that resumes shall not wait for its first byte.
     if live.read().await? && live.told.is_empty() {
