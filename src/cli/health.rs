@@ -2,6 +2,7 @@
 //! it lives.
 
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use super::client::Call;
 use super::document::Document;
@@ -41,7 +42,10 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
             Err(CallError::Answered(refusal)) if is_not_ready(&refusal) => {
                 match &refusal.sent {
                     Some(sent) if terminal.json() => terminal.document(sent)?,
-                    _ => terminal.print(&format!("not ready: {refusal}"))?,
+                    Some(sent) => {
+                        terminal.print(&format!("not ready: {}", what_is_not(sent, &refusal)))?
+                    }
+                    None => terminal.print(&format!("not ready: {refusal}"))?,
                 }
                 Ok(Exit::Failed)
             }
@@ -49,6 +53,14 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
         }
     })
     .await
+}
+
+/// The parts that are not ready, where the service names them.
+fn what_is_not(sent: &Value, refusal: &Refusal) -> String {
+    let parts = sent["parts"].as_array().into_iter().flatten();
+    let unready = parts.filter(|part| part["ready"] == false).filter_map(|it| it["part"].as_str());
+    let unready: Vec<&str> = unready.collect();
+    if unready.is_empty() { refusal.to_string() } else { unready.join(", ") }
 }
 
 fn is_not_ready(refusal: &Refusal) -> bool {

@@ -27,6 +27,7 @@ use crate::run::status::StatusDocument;
 use crate::run::transitions::TransitionError;
 use crate::run::{AcceptError, Accepted, Changed, PlanError};
 use crate::store::StoreError;
+use crate::telemetry::chain;
 
 /// Submits a demand.
 ///
@@ -302,7 +303,13 @@ fn etag(version: i64) -> String {
 
 impl From<StoreError> for Problem {
     fn from(failed: StoreError) -> Self {
-        Self::internal(&failed)
+        if !failed.may_pass() {
+            return Self::internal(&failed);
+        }
+        tracing::error!(error = %chain(&failed), "the store is not to be had");
+        let detail = "The service's database cannot be used at present; nothing was stored. Sending \
+                      the same again later is safe.";
+        Self::new(Kind::Unavailable, detail).retry_after(5)
     }
 }
 

@@ -122,6 +122,7 @@ impl Watch {
                 news.seen.push((job_id.to_owned(), digest));
             }
         } else if watched.unknown_since.get_or_insert_with(Instant::now).elapsed() >= lost_grace {
+            warn!(job.id = job_id, "the engine has forgotten a job");
             news.events.push(Event::JobLost { job_id: job_id.to_owned() });
         }
     }

@@ -81,6 +81,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same may succeed later: the disk is full, somebody else has a lock.
+    pub fn may_pass(&self) -> bool {
+        // SQLITE_BUSY, _LOCKED, _FULL, and _IOERR, each also with details in its higher bits
+        // (https://www.sqlite.org/rescode.html).
+        const PASSING: [i32; 4] = [5, 6, 13, 10];
+        match self {
+            Self::Commit(_) => true,
+            Self::Query { source: sqlx::Error::Database(error), .. } => error
+                .code()
+                .and_then(|code| code.parse::<i32>().ok())
+                .is_some_and(|code| PASSING.contains(&(code & 0xff))),
+            _ => false,
+        }
+    }
+
     fn query(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Query { operation, source }
     }
@@ -117,7 +132,8 @@ impl Store {
             .await
             .map_err(StoreError::query("open the database for reading"))?;
         let metrics = Metrics::default();
-        Ok(Self { readers, writer: Writer::start(connection, lock, metrics.clone()), metrics })
+        let writer = Writer::start(connection, writing, lock, metrics.clone());
+        Ok(Self { readers, writer, metrics })
     }
 
     /// Puts what is measured of the store where it is asked for.

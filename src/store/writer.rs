@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -58,10 +59,22 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts writing on `connection`; `lock` is held as long as the writer lives.
-    pub(super) fn start(connection: SqliteConnection, lock: File, metrics: Metrics) -> Self {
+    pub(super) fn start(
+        connection: SqliteConnection,
+        options: SqliteConnectOptions,
+        lock: File,
+        metrics: Metrics,
+    ) -> Self {
         let (changes, waiting) = mpsc::channel(2 * GROUP);
         let closing = tokio_util::sync::CancellationToken::new();
-        let task = tokio::spawn(write(connection, lock, waiting, closing.clone(), metrics.clone()));
+        let task = tokio::spawn(write(
+            connection,
+            options,
+            lock,
+            waiting,
+            closing.clone(),
+            metrics.clone(),
+        ));
         Self { changes, metrics, task: Arc::new(Mutex::new(Some(task))), closing }
     }
 
@@ -88,6 +101,7 @@ impl Writer {
 
 async fn write(
     mut connection: SqliteConnection,
+    options: SqliteConnectOptions,
     lock: File,
     mut waiting: mpsc::Receiver<Write>,
     closing: tokio_util::sync::CancellationToken,
@@ -106,7 +120,9 @@ async fn write(
                 let (old, new): (Vec<_>, Vec<_>) =
                     group.drain(..).partition(|write| matches!(write.change, Change::Prune { .. }));
                 for together in [new, old].into_iter().filter(|group| !group.is_empty()) {
-                    make(&mut connection, together, &metrics).await;
+                    if make(&mut connection, together, &metrics).await.is_err() {
+                        renew(&mut connection, &options).await;
+                    }
                 }
             }
         }
@@ -117,8 +133,27 @@ async fn write(
     drop(lock);
 }
 
+/// Opens the database anew. Of a transaction that failed SQLite may have undone everything already,
+/// as when the disk is full; the connection does not know, and would begin no other.
+async fn renew(connection: &mut SqliteConnection, options: &SqliteConnectOptions) {
+    match SqliteConnection::connect_with(options).await {
+        Ok(fresh) => {
+            let _ = std::mem::replace(connection, fresh).close_hard().await;
+        }
+        // The next commit fails as well, and is followed by another attempt.
+        Err(failed) => error!(error = %failed, "the database cannot be opened anew"),
+    }
+}
+
+/// A commit that failed, which its senders know.
+struct Failed;
+
 /// Makes changes in one commit, and answers their senders.
-async fn make(connection: &mut SqliteConnection, group: Vec<Write>, metrics: &Metrics) {
+async fn make(
+    connection: &mut SqliteConnection,
+    group: Vec<Write>,
+    metrics: &Metrics,
+) -> Result<(), Failed> {
     let (changes, answers): (Vec<_>, Vec<_>) =
         group.into_iter().map(|write| (write.change, write.answer)).unzip();
     let begun = Instant::now();
@@ -131,6 +166,7 @@ async fn make(connection: &mut SqliteConnection, group: Vec<Write>, metrics: &Me
             answers.into_iter().zip(outcomes).for_each(|(answer, made)| {
                 let _ = answer.send(Ok(made));
             });
+            Ok(())
         }
         Err(failed) => {
             metrics.failures.inc();
@@ -138,6 +174,7 @@ async fn make(connection: &mut SqliteConnection, group: Vec<Write>, metrics: &Me
             for answer in answers {
                 let _ = answer.send(Err(StoreError::Commit(failed.to_string())));
             }
+            Err(Failed)
         }
     }
 }

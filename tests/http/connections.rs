@@ -78,3 +78,28 @@ async fn a_query_of_ten_thousand_characters_is_read_and_a_head_without_end_is_re
     let live = service.get("/health/live").send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn connections_that_do_nothing_make_room_for_those_that_come() {
+    // Eight connections are held at once.
+    let service = Service::start_with(&[("DEMAND_HTTP__MAX_CONCURRENCY", "2")]).await;
+    let mut idle = Vec::new();
+    for number in 0..8 {
+        let mut connection = connect(&service).await;
+        // Some have asked before, some never have.
+        if number % 2 == 0 {
+            let request = head(&service, "GET /health/live") + "\r\n";
+            connection.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = [0; 12];
+            connection.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200");
+        }
+        idle.push(connection);
+    }
+    for _ in 0..20 {
+        let fresh = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+        let asked = fresh.get(format!("{}/health/live", service.url)).send();
+        let answer = tokio::time::timeout(Duration::from_secs(10), asked).await.unwrap().unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+}

@@ -96,11 +96,6 @@ def test_what_was_submitted_after_the_backup_runs_twice(lab: Lab) -> None:
     assert ran.read_text() == "ran\nran\n"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the preflight opens and closes the database, which drops the locks that SQLite has on it",
-)
 def test_who_looks_at_the_database_beside_the_service_loses_nothing(lab: Lab) -> None:
     lab.start()
     until("the preflight is over", lambda: "preflight: what the service needs is there" in lab.log())
