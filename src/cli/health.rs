@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
                 match &refusal.sent {
                     Some(sent) if terminal.json() => terminal.document(sent)?,
                     Some(sent) => {
-                        terminal.print(&format!("not ready: {}", what_is_not(sent, &refusal)))?
+                        terminal.print(&format!("not ready: {}", what_is_not(sent, &refusal)))?;
                     }
                     None => terminal.print(&format!("not ready: {refusal}"))?,
                 }
