@@ -1,6 +1,7 @@
 """A Prometheus server that watches two services: one on this machine, one on a stand-in for AWS."""
 
 import contextlib
+import http.server
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -211,8 +213,6 @@ def service_on_batch(root: pathlib.Path, tokens: Tokens) -> Iterator[tuple[Servi
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_EC2_METADATA_DISABLED": "true",
-            # So that what fails is told at once.
-            "AWS_MAX_ATTEMPTS": "1",
         }
         command = [binary(), "serve", "--listen", "127.0.0.1:0", "--config", str(config)]
         with started(command, r"listening on (\S+)", env=environment) as url:
@@ -244,19 +244,40 @@ def on_batch(tmp_path_factory: pytest.TempPathFactory, tokens: Tokens) -> Iterat
         yield service
 
 
+class Expired(http.server.BaseHTTPRequestHandler):
+    """AWS, as it answers whoever comes with expired credentials."""
+
+    def do_POST(self) -> None:
+        body = b'{"message": "The security token included in the request is expired"}'
+        self.send_response(403)
+        self.send_header("x-amzn-errortype", "ExpiredTokenException")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 @pytest.fixture(scope="session")
-def without_batch(tmp_path_factory: pytest.TempPathFactory, tokens: Tokens) -> str:
-    """What a service tells that has lost AWS Batch while a job runs."""
-    with service_on_batch(tmp_path_factory.mktemp("without"), tokens) as (service, moto):
+def refused(tmp_path_factory: pytest.TempPathFactory, tokens: Tokens) -> str:
+    """What a service tells whose credentials have expired while a job ran."""
+    with service_on_batch(tmp_path_factory.mktemp("refused"), tokens) as (service, moto):
         service.submit("long", "sleep 1000")
         until(lambda: service.look("long")["phase"] == "EXECUTING" or None, "the job to run")
         moto.end()
+        at = ("127.0.0.1", int(moto.endpoint.rsplit(":", 1)[1]))
+        with http.server.ThreadingHTTPServer(at, Expired) as expired:
+            threading.Thread(target=expired.serve_forever).start()
+            try:
 
-        def failed() -> str | None:
-            metrics = service.metrics()
-            return metrics if "demand_reconcile_failures_total" in metrics else None
+                def failed() -> str | None:
+                    metrics = service.metrics()
+                    return metrics if "demand_reconcile_failures_total" in metrics else None
 
-        return until(failed, "a failure to be counted")
+                return until(failed, "a failure to be counted")
+            finally:
+                expired.shutdown()
 
 
 def example(tokens: Tokens, *services: Service) -> dict[str, Any]:
