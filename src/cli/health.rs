@@ -1,4 +1,5 @@
-//! `demand health`: whether the service takes demands, for a container's `HEALTHCHECK`.
+//! `demand health`: whether the service takes demands, or, for a container's `HEALTHCHECK`, whether
+//! it lives.
 
 use reqwest::StatusCode;
 
@@ -9,11 +10,15 @@ use super::failure::{CallError, Refusal};
 use super::session::{Connection, Form, session};
 
 /// What `--help` says of the exit codes, fewer than other commands have.
-const HELP: &str = "Exit codes: 0 ready, 1 not ready, 5 unreachable";
+const HELP: &str = "Exit codes: 0 ready (or live), 1 not ready, 5 unreachable";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Arguments {
+    /// Ask whether the service lives: what ends services that do not should not end those that wait
+    /// for AWS
+    #[arg(long)]
+    live: bool,
     #[command(flatten)]
     form: Form,
     #[command(flatten)]
@@ -21,14 +26,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Exit {
-    let Arguments { form, connection } = arguments;
+    let Arguments { live, form, connection } = arguments;
+    let asked = if live { "live" } else { "ready" };
     session(connection, &form, async |client, terminal| {
-        match client.send(&Call::get(&["health", "ready"]).once()).await {
+        match client.send(&Call::get(&["health", asked]).once()).await {
             Ok(answer) => {
                 let health = answer.document::<serde::de::IgnoredAny>();
                 match health {
                     Ok(Document { sent, .. }) if terminal.json() => terminal.document(&sent)?,
-                    _ => terminal.print("ready")?,
+                    _ => terminal.print(asked)?,
                 }
                 Ok(Exit::Done)
             }

@@ -77,7 +77,7 @@ enum Command {
     List(list::Arguments),
     /// Make, list and revoke the tokens that callers of a service send
     Token(token::Arguments),
-    /// Ask whether the service is ready, as a container's health check does
+    /// Ask whether the service is ready, or lives, as a container's health check does
     Health(health::Arguments),
 }
 

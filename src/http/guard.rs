@@ -70,7 +70,7 @@ pub(super) async fn check(
     next: Next,
 ) -> Response {
     // Load balancers and orchestrators look by address; what they see is no secret.
-    let is_health = request.uri().path().starts_with("/health/");
+    let is_health = super::is_health(&request);
     if !is_health && !guard.knows_host(&request) {
         return Problem::new(
             Kind::UnknownHost,

@@ -67,9 +67,10 @@ pub(super) struct Measured {
 impl Measured {
     /// The metrics of the service, those of HTTP among them.
     pub(super) fn new(runs: &Runs, http: &Metrics) -> Self {
-        let mut registry = registry();
-        runs.register(&mut registry);
-        http.register(&mut registry);
+        let registry = registry(|own| {
+            runs.register(own);
+            http.register(own);
+        });
         Self { registry }
     }
 }

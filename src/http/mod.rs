@@ -35,8 +35,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tracing::{Level, Span, info_span};
+use tower_http::trace::TraceLayer;
+use tracing::{Span, debug, info, info_span};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 pub use openapi::document;
@@ -92,9 +92,7 @@ pub fn router(
     let metrics = Metrics::default();
     let measured = Arc::new(Measured::new(&runs, &metrics));
     let (routes, _) = openapi::routes().split_for_parts();
-    let log = TraceLayer::new_for_http()
-        .make_span_with(span)
-        .on_response(DefaultOnResponse::new().level(Level::INFO));
+    let log = TraceLayer::new_for_http().make_span_with(span).on_response(log_answer);
     let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
@@ -114,7 +112,25 @@ pub fn router(
         .layer(layers)
 }
 
+/// Load balancers ask for health every few seconds: too often to be told each time.
+fn is_health(request: &Request) -> bool {
+    request.uri().path().starts_with("/health/")
+}
+
+/// One line a request, within its span; requests for health have none.
+fn log_answer(answer: &Response, latency: Duration, span: &Span) {
+    let (latency, status) = (latency.as_millis(), answer.status().as_u16());
+    if span.is_none() {
+        debug!(latency = format!("{latency} ms"), status, "health told");
+    } else {
+        info!(latency = format!("{latency} ms"), status, "finished processing request");
+    }
+}
+
 fn span(request: &Request) -> Span {
+    if is_health(request) {
+        return Span::none();
+    }
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let (method, path) = (request.method(), request.uri().path());
     if !traces::are_on() {

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::Part;
 use super::history::{Entry, EntryKind};
 use super::state::{Phase, State};
 use crate::plan::submission::Step;
@@ -22,6 +23,7 @@ const UNDER_WAY: [Phase; 5] =
 /// The metrics of demands and reconciler; cheap to clone, shared by all clones.
 #[derive(Debug, Clone)]
 pub(super) struct Metrics {
+    ready: Family<Labels<1>, Gauge>,
     under_way: Family<Labels<1>, Gauge>,
     accepted: Counter,
     ended: Family<Labels<2>, Counter>,
@@ -44,6 +46,7 @@ pub(super) enum Loop {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
+            ready: Family::default(),
             under_way: Family::default(),
             accepted: Counter::default(),
             ended: Family::default(),
@@ -60,6 +63,11 @@ impl Default for Metrics {
 
 impl Metrics {
     pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "ready",
+            "Whether a part can do its work, as /health/ready tells: 1 or 0",
+            self.ready.clone(),
+        );
         registry.register("executions", "Demands under way, by phase", self.under_way.clone());
         registry.register("executions_accepted", "Demands accepted", self.accepted.clone());
         registry.register(
@@ -103,6 +111,13 @@ impl Metrics {
             "Failures that are tried again, by the loop they happened in",
             self.failures.clone(),
         );
+    }
+
+    /// Which parts can do their work.
+    pub(super) fn ready(&self, parts: &[(Part, bool)]) {
+        for (part, ready) in parts {
+            self.ready.get_or_create(&[("part", part.as_str())]).set((*ready).into());
+        }
     }
 
     /// How many demands each phase has now; of phases without any nothing is given.

@@ -189,6 +189,7 @@ impl Runs {
 
     /// Counts what is counted only when somebody looks.
     pub async fn measure(&self) -> Result<(), StoreError> {
+        self.transitions.metrics.ready(&self.ready().await);
         let phases = self.transitions.store.phases().await?;
         self.transitions.metrics.count(&phases);
         Ok(())
@@ -199,11 +200,7 @@ impl Runs {
         let store = ready(Part::Store, self.transitions.store.ready());
         let engine = ready(Part::Engine, self.engine.ready());
         let (store, engine) = tokio::join!(store, engine);
-        [
-            (Part::Store, store),
-            (Part::Reconciler, self.heartbeat.is_alive()),
-            (Part::Engine, engine),
-        ]
+        [(Part::Store, store), (Part::Reconciler, self.heartbeat.is_well()), (Part::Engine, engine)]
     }
 }
 
@@ -213,10 +210,21 @@ impl Runs {
 pub enum Part {
     /// The database takes writes.
     Store,
-    /// The reconciler is alive.
+    /// The reconciler is alive and not behind.
     Reconciler,
-    /// The engine answers.
+    /// The engine answers, which takes valid credentials, and its queues take jobs.
     Engine,
+}
+
+impl Part {
+    /// The part as the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Reconciler => "reconciler",
+            Self::Engine => "engine",
+        }
+    }
 }
 
 /// Whether a part is ready within the time that whoever asks will wait.
@@ -227,11 +235,11 @@ async fn ready<E: std::error::Error + 'static>(
     match tokio::time::timeout(READINESS, check).await {
         Ok(Ok(())) => true,
         Ok(Err(failed)) => {
-            warn!(?part, error = %chain(&failed), "not ready");
+            warn!(part = part.as_str(), error = %chain(&failed), "not ready");
             false
         }
         Err(_) => {
-            warn!(?part, "not ready: no answer in time");
+            warn!(part = part.as_str(), "not ready: no answer in time");
             false
         }
     }

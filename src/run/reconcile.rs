@@ -4,8 +4,7 @@
 //! observes jobs. A demand is acted on by one task at a time; tasks of different demands run side
 //! by side, so that a slow call for one holds up no other.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -33,19 +32,33 @@ const SLOWEST_BEAT: Duration = Duration::from_secs(30);
 /// The loop beats at least this often, with or without anything to do.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// When the acting loop was last seen alive.
+/// A demand that is due for longer than this means that the loop is behind.
+const BEHIND: Duration = Duration::from_mins(5);
+
+/// When the acting loop was last seen alive, and since when a demand waits for it.
 #[derive(Debug, Clone, Default)]
-pub struct Heartbeat(Arc<AtomicI64>);
+pub struct Heartbeat(Arc<Mutex<Beat>>);
+
+#[derive(Debug, Default)]
+struct Beat {
+    at: Option<Instant>,
+    oldest_due: Option<Instant>,
+}
 
 impl Heartbeat {
     fn beat(&self) {
-        self.0.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).at = Some(Instant::now());
+    }
+
+    fn waits(&self, oldest_due: Option<Instant>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).oldest_due = oldest_due;
     }
 
     /// Whether the reconciler runs and keeps up.
-    pub fn is_alive(&self) -> bool {
-        let age = Timestamp::now().as_millisecond() - self.0.load(Ordering::Relaxed);
-        u128::try_from(age).is_ok_and(|age| age < SLOWEST_BEAT.as_millis())
+    pub fn is_well(&self) -> bool {
+        let beat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_alive = beat.at.is_some_and(|at| at.elapsed() < SLOWEST_BEAT);
+        is_alive && beat.oldest_due.is_none_or(|due| due.elapsed() < BEHIND)
     }
 }
 
@@ -165,6 +178,7 @@ impl Reconciler {
             let Ok(permit) = room.clone().try_acquire_owned() else {
                 // It stays due, and all after it; whoever ends reports, and the loop comes back.
                 metrics.waiting(waiting.len() + 1, Some(since));
+                self.heartbeat.waits(Some(since));
                 return;
             };
             metrics.begun(since);
@@ -185,6 +199,7 @@ impl Reconciler {
             });
         }
         metrics.waiting(0, None);
+        self.heartbeat.waits(None);
     }
 }
 

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::Notify;
+use tracing::info;
 
 use super::changes::{Changes, Subscription};
 use super::metrics::Metrics;
-use super::state::State;
+use super::state::{Phase, State};
 use super::trace;
 use super::transition::{Event, Illegal, Retention};
 use crate::plan::Submission;
@@ -79,8 +80,10 @@ impl Transitions {
 
     /// Stores a new demand; `false` when its id or key is taken.
     pub(super) async fn insert(&self, demand: NewDemand) -> Result<bool, StoreError> {
+        let execution_id = demand.record.execution_id.clone();
         let made = self.store.insert(demand).await?;
         if made {
+            info!(execution.id = %execution_id, "accepted");
             self.metrics.accepted();
             self.wake();
         }
@@ -112,6 +115,7 @@ impl Transitions {
             }
             let told = history.clone();
             if self.store.advance(execution_id, record.version, state.clone(), history).await? {
+                log(execution_id, &record.state, &state);
                 self.metrics.moved(&record.state, &state, &told);
                 trace::moved(&record, &state);
                 record.version += 1;
@@ -165,4 +169,20 @@ impl Transitions {
         self.acting.notify_one();
         self.observing.notify_one();
     }
+}
+
+/// One line for each phase that a demand enters.
+fn log(execution_id: &str, from: &State, to: &State) {
+    if from.phase == to.phase {
+        return;
+    }
+    let (attempt, phase) = (to.attempt, to.phase.as_str());
+    if to.phase != Phase::Done {
+        info!(execution.id = %execution_id, attempt, phase, "goes on");
+        return;
+    }
+    let status = to.status().as_str();
+    let reason = to.reason.as_ref().map(|reason| reason.code.as_str());
+    let detail = to.reason.as_ref().map(|reason| reason.message.as_str());
+    info!(execution.id = %execution_id, attempt, phase, status, reason, detail, "ended");
 }

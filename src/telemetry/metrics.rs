@@ -9,13 +9,16 @@ use std::fmt;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 pub use prometheus_client::registry::Registry;
+
+use super::process::Process;
 
 /// The media type of the text.
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the names of the service's own metrics begin with.
-const PREFIX: &str = "demand";
+const OWN: &str = "demand";
 
 /// Labels of a series: names and values.
 pub(crate) type Labels<const N: usize, Value = &'static str> = [(&'static str, Value); N];
@@ -23,9 +26,16 @@ pub(crate) type Labels<const N: usize, Value = &'static str> = [(&'static str, V
 /// A histogram for each set of labels.
 pub(crate) type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 
-/// A place for the service's metrics.
-pub fn registry() -> Registry {
-    Registry::with_prefix(PREFIX)
+/// A place for metrics: those of the process, and those that `register` puts among the service's
+/// own.
+pub fn registry(register: impl FnOnce(&mut Registry)) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Process));
+    let own = registry.sub_registry_with_prefix(OWN);
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    own.register("build", "The version that runs", build);
+    register(own);
+    registry
 }
 
 /// The metrics as they are now.

@@ -1,6 +1,7 @@
 //! What is logged, and how: to stderr, since stdout is for what a command answers.
 
 pub mod metrics;
+mod process;
 pub mod traces;
 
 use std::io::IsTerminal;
@@ -76,7 +77,7 @@ pub fn init(
         .map_err(|source| TelemetryError::Directives { directives: directives.clone(), source })?;
     let lines = fmt::layer::<Registry>().with_writer(std::io::stderr);
     let lines = match log.format {
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
         LogFormat::Text => {
             let colours = !environment.no_color && std::io::stderr().is_terminal();
             lines.with_ansi(colours).boxed()

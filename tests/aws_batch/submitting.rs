@@ -206,8 +206,7 @@ async fn requests_are_counted_as_they_leave_with_those_that_aws_had_no_room_for(
     let _ = lab.engine.describe(&["a-job".to_owned()]).await;
     lab.engine.describe(&["a-job".to_owned()]).await.unwrap();
 
-    let mut registry = registry();
-    lab.engine.register(&mut registry);
+    let registry = registry(|own| lab.engine.register(own));
     let metrics = text(&registry).unwrap();
     for series in [
         r#"demand_batch_requests_total{operation="SubmitJob",outcome="throttled"} 1"#,

@@ -160,3 +160,17 @@ async fn health_tells_ready_not_ready_and_unreachable_apart() {
 
     assert_eq!(demand(&nowhere().await, &["health"]).await.code, Some(5));
 }
+
+#[tokio::test]
+async fn whether_it_lives_is_asked_apart_from_whether_it_is_ready() {
+    let service = Service::answering(|asked, _| {
+        if asked.path == "/health/live" {
+            return axum::Json(json!({"status": "live"})).into_response();
+        }
+        problem(StatusCode::SERVICE_UNAVAILABLE, "not ready", &json!({}))
+    })
+    .await;
+    let lives = demand(&service.url, &["health", "--live"]).await;
+    assert_eq!((lives.code, lives.stdout.trim()), (Some(0), "live"));
+    assert_eq!(demand(&service.url, &["health"]).await.code, Some(1));
+}

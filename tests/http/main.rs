@@ -12,6 +12,7 @@ mod connections;
 mod events;
 mod examples;
 mod jwt;
+mod logging;
 mod metrics;
 mod negotiation;
 mod polling;

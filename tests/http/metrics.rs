@@ -39,6 +39,10 @@ async fn the_course_of_demands_shows_in_the_metrics() {
 
     let metrics = scraped(&service).await;
     for (series, expected) in [
+        ("demand_ready{part=\"store\"}", 1.0),
+        ("demand_ready{part=\"reconciler\"}", 1.0),
+        ("demand_ready{part=\"engine\"}", 1.0),
+        (concat!("demand_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
         ("demand_executions{phase=\"EXECUTING\"}", 1.0),
         ("demand_executions{phase=\"ACCEPTED\"}", 0.0),
         ("demand_executions_accepted_total", 4.0),
@@ -55,6 +59,9 @@ async fn the_course_of_demands_shows_in_the_metrics() {
         assert!((value(&metrics, series) - expected).abs() < 0.1, "{series}\n{metrics}");
     }
     for positive in [
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
         "demand_reconcile_lag_seconds_count",
         "demand_reconcile_observation_duration_seconds_count",
         "demand_store_read_duration_seconds_count",
@@ -111,4 +118,23 @@ async fn metrics_are_for_those_who_may_look() {
     let token = guarded.new_token("prometheus", &["demands:read"]).await;
     let scrape = guarded.service.get("/metrics").bearer_auth(token).send().await.unwrap();
     assert_eq!(scrape.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_poll_that_finds_nothing_new_is_a_304_without_a_body_and_writes_nothing() {
+    let service = Service::start().await;
+    let id = service.accepted(&demand("polled", "true")).await;
+    let version = service.ended(&id).await["version"].to_string();
+    let changes = async || value(&scraped(&service).await, "demand_store_changes_total");
+    // A scrape asks whether the store can be written, by writing.
+    let (first, before) = (changes().await, changes().await);
+    let of_scrape = before - first;
+    for _ in 0..50 {
+        let poll = service.get("/demands/polled").header("If-None-Match", format!("\"{version}\""));
+        let answer = poll.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
+        assert!(answer.bytes().await.unwrap().is_empty());
+    }
+    let written = changes().await - before - of_scrape;
+    assert!(written < 0.5, "{written} changes were stored");
 }

@@ -156,3 +156,32 @@ async fn the_page_of_the_documentation_needs_no_other_host() {
     let bare = service.get("/docs").send().await.unwrap();
     assert_eq!(bare.status(), StatusCode::OK, "it leads to the page");
 }
+
+#[tokio::test]
+async fn ids_are_taken_with_commas_and_one_by_one() {
+    let service = Service::start().await;
+    for id in ["one", "two", "three"] {
+        let id = service.accepted(&demand(id, "true")).await;
+        service.ended(&id).await;
+    }
+    for (query, expected) in [
+        ("ids=one,three", ["three", "one"].as_slice()),
+        ("ids=one&ids=three", &["three", "one"]),
+        ("ids=one,two&ids=three,four", &["three", "two", "one"]),
+        ("ids=four", &[]),
+        ("ids=", &[]),
+    ] {
+        let listed = service.get(&format!("/demands?{query}")).send().await.unwrap();
+        let page: Value = listed.json().await.unwrap();
+        let ids: Vec<&str> = page["demands"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{page:#}"))
+            .iter()
+            .map(|demand| demand["execution_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, expected, "{query}");
+    }
+    let many: Vec<String> = (0..101).map(|number| format!("demand-{number}")).collect();
+    let refused = service.get(&format!("/demands?ids={}", many.join(","))).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+}

@@ -49,7 +49,7 @@ impl Guarded {
     }
 }
 
-async fn token(file: &Path, arguments: &[&str]) -> Value {
+pub async fn token(file: &Path, arguments: &[&str]) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_demand"));
     command.arg("token").args(arguments).arg("--json").env("DEMAND_AUTH__TOKENS_FILE", file);
     let output = command.output().await.unwrap();

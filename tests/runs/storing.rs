@@ -4,7 +4,7 @@ use std::path::Path;
 
 use demand_context_manager::run::history::EntryKind;
 use demand_context_manager::run::record::{NewDemand, Record};
-use demand_context_manager::run::state::{State, Status};
+use demand_context_manager::run::state::{Phase, State, Status};
 use demand_context_manager::run::transition::{Event, Retention};
 use demand_context_manager::store::{Filter, Position, Store, StoreError, TagFilter};
 use indexmap::IndexMap;
@@ -207,9 +207,7 @@ async fn ended(store: &Store, id: &str, seconds: i64) {
     new.plan = format!("{{\"plan\":\"{}\"}}", "x".repeat(50_000));
     assert!(store.insert(new.clone()).await.unwrap());
     let (mut state, history) = canceled(&new.record.state, at(seconds));
-    if state.phase != demand_context_manager::run::state::Phase::Done {
-        panic!("a demand without jobs ends at once when it is canceled: {state:?}");
-    }
+    assert_eq!(state.phase, Phase::Done, "a demand without jobs ends as soon as it is canceled");
     state.clean_up_due = None;
     assert!(store.advance(id, 1, state, history).await.unwrap());
 }
