@@ -283,7 +283,8 @@ def refused(tmp_path_factory: pytest.TempPathFactory, tokens: Tokens) -> str:
 def example(tokens: Tokens, *services: Service) -> dict[str, Any]:
     """The configuration of deploy/, for these services and in a hurry."""
     config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
-    config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    for time_of in ("scrape_interval", "scrape_timeout", "evaluation_interval"):
+        config["global"][time_of] = "1s"
     config["rule_files"] = [str(MONITORING / file) for file in config["rule_files"]]
     (scrape,) = config["scrape_configs"]
     scrape["scheme"] = "http"

@@ -9,7 +9,7 @@ import yaml
 
 from conftest import MONITORING
 
-SUFFIXES = ("_bucket", "_count", "_sum", "_total")
+SUFFIXES = ("_bucket", "_count", "_sum", "_total", "_info")
 
 
 def dashboard() -> dict[str, Any]:
@@ -26,7 +26,7 @@ def targets() -> Iterator[tuple[str, str]]:
     for panel in panels():
         for target in panel["targets"]:
             expression = target["expr"].replace("$instance", ".*")
-            # Four scrapes, as Grafana has it for a scrape every second.
+            # A minute is what Grafana makes of it where a scrape is made every 15 s.
             yield panel["title"], expression.replace("$__rate_interval", "1m")
 
 
@@ -45,7 +45,7 @@ def unit_tests() -> list[dict[str, Any]]:
 
 def named(expression: str) -> set[str]:
     """The metrics of ours that an expression names, as families."""
-    names = re.findall(r"(?<![:\w])demand_\w+", expression)
+    names = re.findall(r"(?<![:\w])(?:demand|process)_\w+", expression)
     return {family(name) for name in names}
 
 
@@ -61,7 +61,8 @@ def series_of(alert: dict[str, Any]) -> set[str]:
     expressions += [
         rule["expr"] for rule in rules() if "record" in rule and rule["record"] in alert["expr"]
     ]
-    return {name for text in expressions for name in re.findall(r"(?<![:\w])(?:demand_\w+|up\b)", text)}
+    ours = r"(?<![:\w])(?:(?:demand|process)_\w+|up\b)"
+    return {name for text in expressions for name in re.findall(ours, text)}
 
 
 def matched(expression: str) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,8 @@ from conftest import PATIENCE, ROOT, Prometheus, Service, until
 SHOWS_NOTHING: dict[str, str] = {}
 """Panels that show nothing after demands have completed and failed, each with why."""
 
+METRIC_ROW = re.compile(r"\| `(demand|process)_\w+` \|")
+
 UNUSED: dict[str, str] = {}
 """Metrics that the dashboard does not show, each with why."""
 
@@ -103,8 +105,11 @@ def test_the_dashboard_shows_every_metric(families: set[str]) -> None:
 
 def test_the_handbook_tells_every_metric(scrapes: list[str]) -> None:
     text = (ROOT / "deploy" / "README.md").read_text()
-    rows = re.findall(r"^\| `(demand_\w+)` \| (.*?) \| (.*?) \|", text, re.MULTILINE)
-    told = {documents.family(name): (unit, labels) for name, unit, labels in rows}
+    rows = [line.split("|") for line in text.splitlines() if METRIC_ROW.match(line)]
+    told = {
+        documents.family(name.strip(" `")): (unit.strip(), labels)
+        for _, name, unit, labels, *_ in rows
+    }
     there = {name: kind for scrape in scrapes for name, kind in types(scrape)}
     assert told.keys() == there.keys()
     for name, kind in there.items():
@@ -112,7 +117,7 @@ def test_the_handbook_tells_every_metric(scrapes: list[str]) -> None:
             line
             for scrape in scrapes
             for line in scrape.splitlines()
-            if re.match(rf"{name}(_count|_total)?[ {{]", line)
+            if re.match(rf"{name}(_count|_total|_info)?[ {{]", line)
         ]
         labels = {label for line in series for label in re.findall(r'(\w+)="', line)}
         unit, documented = told[name]
@@ -124,14 +129,14 @@ def test_the_handbook_tells_every_metric(scrapes: list[str]) -> None:
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["local", "on_batch", "refused"])
 def test_the_metrics_follow_the_conventions_of_prometheus(scrapes: list[str], which: int) -> None:
     """promtool knows the older text format only, in which a counter is called as its series is."""
-    lines = []
-    counters = {name for name, kind in types(scrapes[which]) if kind == "counter"}
+    kinds, lines = dict(types(scrapes[which])), []
     for line in scrapes[which].splitlines():
         if line.startswith(("# UNIT", "# EOF")):
             continue
         if line.startswith("#"):
             what, name, words = line.removeprefix("# ").split(" ", 2)
-            line = f"# {what} {name}{'_total' if name in counters else ''} {words}"
+            suffix = {"counter": "_total", "info": "_info"}.get(kinds[name], "")
+            line = f"# {what} {name}{suffix} {'gauge' if words == 'info' else words}"
         lines.append(line)
     checked = subprocess.run(
         ["promtool", "check", "metrics"],
