@@ -393,3 +393,20 @@ fn values_that_could_not_work_are_refused() {
         assert!(fault.starts_with(&format!("{variable}: ")), "{fault}");
     }
 }
+
+#[test]
+fn a_collector_is_taken_from_the_convention_of_others_unless_it_is_switched_off() {
+    let loaded = |more: &[(&str, &str)]| {
+        let environment = REQUIRED.iter().copied().chain(more.iter().copied());
+        Config::load(Mode::AwsBatch, None, environment, &[])
+    };
+    let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+    let endpoint = |more: &[(&str, &str)]| loaded(more).unwrap().traces.endpoint;
+    assert_eq!(endpoint(&[collector]).as_deref(), Some("http://collector:4318"));
+    let own = ("DEMAND_TRACES__ENDPOINT", "https://ours");
+    assert_eq!(endpoint(&[collector, own]).as_deref(), Some("https://ours"));
+    assert_eq!(endpoint(&[collector, ("OTEL_SDK_DISABLED", "true")]), None);
+    let bare = [("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")];
+    let fault = the_fault(loaded(&bare));
+    assert!(fault.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{fault}");
+}

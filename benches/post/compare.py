@@ -84,8 +84,10 @@ def measure(binary, demands, path):
             for number in range(demands):
                 post(connection, demand(number, "true"), path)
             after = settled(service.pid)
-            connection.request("POST", "/demands/demand-sleeper/cancel")
-            connection.getresponse().read()
+            # The job outlives the service, and would write into the directory as it goes.
+            for method, path in [("POST", "/cancel"), ("GET", "?wait=50")]:
+                connection.request(method, f"/demands/demand-sleeper{path}")
+                connection.getresponse().read()
             return (after - before) / demands * 1e6
         finally:
             service.send_signal(signal.SIGTERM)

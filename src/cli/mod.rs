@@ -28,6 +28,7 @@ mod sync;
 mod terminal;
 mod token;
 mod wait;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -82,14 +83,16 @@ enum Command {
 }
 
 impl Cli {
-    /// The runtime this command needs: many threads for those that serve, one for those that
-    /// wait for one service.
+    /// The runtime this command needs: many threads for those that serve or move data, one for
+    /// those that wait for one service.
     ///
     /// # Errors
     /// When the system gives no threads or no event queue.
     pub fn runtime(&self) -> std::io::Result<Runtime> {
         match self.command {
-            Command::Serve(_) | Command::Demo(_) | Command::Sync(_) => Builder::new_multi_thread(),
+            Command::Serve(_) | Command::Demo(_) | Command::Sync(_) | Command::Remove(_) => {
+                Builder::new_multi_thread()
+            }
             _ => Builder::new_current_thread(),
         }
         .enable_all()
@@ -104,8 +107,14 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments).await.into(),
         Command::Check(arguments) => check::run(&arguments).await.into(),
         Command::Plan(arguments) => plan::run(&arguments).await.into(),
-        Command::Sync(arguments) => Box::pin(sync::run(arguments)).await.into(),
-        Command::Remove(arguments) => remove::run(arguments).await.into(),
+        Command::Sync(arguments) => {
+            worker::end_when_told();
+            Box::pin(sync::run(arguments)).await.into()
+        }
+        Command::Remove(arguments) => {
+            worker::end_when_told();
+            remove::run(arguments).await.into()
+        }
         Command::Openapi => openapi::run().into(),
         Command::Submit(arguments) => submit::run(arguments).await.into(),
         Command::Status(arguments) => status::run(arguments).await.into(),

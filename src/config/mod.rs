@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+use url::Url;
 
 use crate::plan::site::{EnvFileWriter, StepTimeouts};
 use crate::policy::Rules;
@@ -225,12 +226,7 @@ impl Config {
                 format: reader.or("log.format", LogFormat::Text),
                 level: reader.or("log.level", LogFilter("info".to_owned())).0,
             },
-            traces: Traces {
-                endpoint: reader
-                    .optional("traces.endpoint")
-                    .map(|HttpUrl(url)| url)
-                    .or(others.otlp_endpoint),
-            },
+            traces: traces(reader, others.otlp_endpoint),
         }
     }
 
@@ -329,6 +325,20 @@ pub(crate) fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
+fn traces(reader: &mut Reader, convention: Option<String>) -> Traces {
+    let own = reader.optional("traces.endpoint").map(|HttpUrl(url)| url);
+    let is_url = |url: &String| {
+        Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    };
+    if own.is_none() && convention.as_ref().is_some_and(|url| !is_url(url)) {
+        let message = format!(
+            "is what {OTLP_ENDPOINT} says, which is no URL such as \"http://127.0.0.1:4318\""
+        );
+        reader.refuse("traces.endpoint", &message);
+    }
+    Traces { endpoint: own.or(convention) }
+}
+
 fn rules(reader: &mut Reader) -> Rules {
     Rules {
         job_queues: reader.or("policy.job_queues", NameGlobs::default()).0,
@@ -348,12 +358,15 @@ fn names_of(address: IpAddr) -> Vec<String> {
     }
 }
 
+/// The variable with the collector that OpenTelemetry's SDKs send to.
+const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
 /// What the conventions of others say where this service's own settings do not.
 #[derive(Debug, Default)]
 struct Conventions {
     /// The region that the AWS SDKs and the container platforms set.
     aws_region: Option<String>,
-    /// The collector that OpenTelemetry's SDKs send to.
+    /// [`OTLP_ENDPOINT`].
     otlp_endpoint: Option<String>,
 }
 
@@ -365,9 +378,11 @@ impl Conventions {
                 value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
             })
         };
+        let disabled =
+            first(&["OTEL_SDK_DISABLED"]).is_some_and(|it| it.eq_ignore_ascii_case("true"));
         Self {
             aws_region: first(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
-            otlp_endpoint: first(&["OTEL_EXPORTER_OTLP_ENDPOINT"]),
+            otlp_endpoint: first(&[OTLP_ENDPOINT]).filter(|_| !disabled),
         }
     }
 }

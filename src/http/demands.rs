@@ -17,6 +17,7 @@ use super::App;
 use super::accept::JSON;
 use super::auth::{Caller, Reader, Writer};
 use super::extract::{DemandId, IdempotencyKey, IfNoneMatch, JsonBody, OptionalJsonBody, Query};
+use super::metrics::Held;
 use super::problem::{Kind, Problem};
 use crate::config::LONGEST_HOLD;
 use crate::plan::Plan;
@@ -145,14 +146,19 @@ pub(super) async fn get(
         let over = tokio::time::Instant::now() >= deadline || app.stopping.is_cancelled();
         if over || (known.0.is_some() && fresh) || (known.0.is_none() && ended) {
             let headers = version_headers(record);
-            if !fresh {
-                return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+            let mut answer = if fresh {
+                // A document is made of texts and numbers alone, which always have a JSON form.
+                let body = latest.rendered(|record| {
+                    serde_json::to_vec(&app.runs.document(record)).unwrap_or_default().into()
+                });
+                (headers, [(CONTENT_TYPE, JSON)], body).into_response()
+            } else {
+                (StatusCode::NOT_MODIFIED, headers).into_response()
+            };
+            if !wait.is_zero() {
+                answer.extensions_mut().insert(Held);
             }
-            // A document is made of texts and numbers alone, which always have a JSON form.
-            let body = latest.rendered(|record| {
-                serde_json::to_vec(&app.runs.document(record)).unwrap_or_default().into()
-            });
-            return Ok((headers, [(CONTENT_TYPE, JSON)], body).into_response());
+            return Ok(answer);
         }
         tokio::select! {
             now = changes.changed() => {
@@ -245,7 +251,6 @@ pub(super) async fn retry(
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<Response, Problem> {
     let from_attempt = body
-        .filter(|body| !body.is_null())
         .map(serde_json::from_value::<RetryRequest>)
         .transpose()
         .map_err(|refused| Problem::new(Kind::BadRequest, format!("{refused}.")))?

@@ -82,10 +82,11 @@ pub(super) async fn events(
     Reader(caller): Reader,
     DemandId(id): DemandId,
     Query(EventParameters { after }): Query<EventParameters>,
-    LastEventId(last): LastEventId,
+    last: LastEventId,
     Extension(room): Extension<Room>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let last = last.seq()?;
     let media_type = preferred(&headers, &[JSON, EVENT_STREAM])?;
     // Before the look, so that nothing happens unseen between the two.
     let changes = app.runs.subscribe(&id);

@@ -32,7 +32,7 @@ macro_rules! shown {
     };
 }
 
-const BODIES: [Shown; 19] = [
+const BODIES: &[Shown] = &[
     shown!("submitDemand", None, "demand", "An input, a command, an output"),
     shown!("submitDemand", None, "short-demand", "No more than is needed"),
     shown!("submitDemand", Some("201"), "accepted", "Stored"),
@@ -73,10 +73,10 @@ const PROBLEM: &str = "What is wrong, and what to do";
 /// Gives the operations their examples.
 pub(super) fn show(document: &mut OpenApi) {
     let problems: Value = serde_json::from_str(PROBLEMS).unwrap_or_default();
-    for item in document.paths.paths.values_mut() {
+    for (path, item) in &mut document.paths.paths {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             show_bodies(operation);
-            show_problems(operation, &problems);
+            show_problems(operation, path, &problems);
         }
     }
 }
@@ -102,14 +102,16 @@ fn show_bodies(operation: &mut Operation) {
     }
 }
 
-fn show_problems(operation: &mut Operation, problems: &Value) {
+fn show_problems(operation: &mut Operation, path: &str, problems: &Value) {
     let own = operation.operation_id.as_deref().map(|id| &problems[id]);
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         let Some(body) = response.content.get_mut(PROBLEM_JSON).and_then(here) else { continue };
         let problem = own.and_then(|own| own.get(status)).or_else(|| problems["*"].get(status));
         if let Some(problem) = problem {
-            add(body, "problem", PROBLEM, problem.clone());
+            let mut problem = problem.clone();
+            problem["instance"] = path.replace("{execution_id}", "shout-1").into();
+            add(body, "problem", PROBLEM, problem);
         }
     }
 }

@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use futures::StreamExt;
-use http::HeaderMap;
 use http::header::{CONTENT_TYPE, IF_NONE_MATCH};
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::IntoParams;
@@ -134,7 +134,7 @@ impl<S: Send + Sync> FromRequestParts<S> for DemandId {
         Path::<String>::from_request_parts(parts, state)
             .await
             .map(|Path(id)| Self(id))
-            .map_err(|refused| Problem::new(Kind::BadRequest, format!("{refused}.")))
+            .map_err(|refused| Problem::new(Kind::UnknownDemand, format!("{refused}.")))
     }
 }
 
@@ -206,21 +206,29 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
 #[derive(Debug, IntoParams)]
 #[into_params(names("Last-Event-ID"), parameter_in = Header)]
 pub struct LastEventId(
-    /// The `seq` of the last entry that a stream told; wins over `after`.
+    /// The `seq` of the last entry that a stream told, from which another goes on whatever `after`
+    /// says; a history as JSON takes no notice.
     #[param(
         value_type = i64, minimum = 0, maximum = 4_294_967_295_u64, example = 4, required = false
     )]
-    pub Option<u32>,
+    Option<HeaderValue>,
 );
 
-impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get("last-event-id") else { return Ok(Self(None)) };
+impl LastEventId {
+    /// The `seq`, where one was sent.
+    pub fn seq(self) -> Result<Option<u32>, Problem> {
+        let Some(value) = self.0 else { return Ok(None) };
         let seq = value.to_str().ok().and_then(|value| value.trim().parse().ok());
-        seq.map(|seq| Self(Some(seq))).ok_or_else(|| {
+        seq.map(Some).ok_or_else(|| {
             Problem::new(Kind::InvalidHeader, "Last-Event-ID takes the seq of an entry, a number.")
         })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.get("last-event-id").cloned()))
     }
 }

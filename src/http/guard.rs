@@ -89,8 +89,8 @@ pub(super) async fn check(
     let room = Arc::clone(&guard.room).try_acquire_owned().ok().map(|room| Room(Arc::new(room)));
     if let Some(room) = &room {
         request.extensions_mut().insert(room.clone());
-    } else if !is_health {
-        // A service at its limit is alive, and must be able to say so.
+    } else if !is_health && request.uri().path() != "/metrics" {
+        // A service at its limit is alive, and must be able to show it.
         return Problem::new(Kind::Overloaded, "The service is at its limit; try again soon.")
             .retry_after(1)
             .into_response();

@@ -16,29 +16,35 @@ use crate::run::state::{Phase, Status};
 use crate::run::status::StatusDocument;
 use crate::store::{Filter, TagFilter};
 
-/// Ids in one list at most.
-const IDS: usize = 100;
+/// Values of one filter at most, ids among them.
+const VALUES: usize = 100;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
     /// Any of these statuses.
+    #[param(max_items = 100)]
     #[serde(default)]
     status: Vec<Status>,
     /// Any of these phases.
+    #[param(max_items = 100)]
     #[serde(default)]
     phase: Vec<Phase>,
     /// Any of these execution types.
+    #[param(max_items = 100)]
     #[serde(default)]
     execution_type: Vec<String>,
     /// Any of these users.
+    #[param(max_items = 100)]
     #[serde(default)]
     user: Vec<String>,
     /// Any of these queues.
+    #[param(max_items = 100)]
     #[serde(default)]
     job_queue: Vec<String>,
     /// Any of these tags: `key`, or `key=value`.
+    #[param(max_items = 100)]
     #[serde(default)]
     tag: Vec<String>,
     /// Accepted after this time (RFC 3339).
@@ -107,8 +113,19 @@ fn filter(parameters: ListParameters) -> Result<Filter, Problem> {
     let given = !parameters.ids.is_empty();
     let ids = parameters.ids.iter().flat_map(|ids| ids.split(','));
     let ids: Vec<String> = ids.map(|id| id.trim().to_owned()).collect();
-    if ids.len() > IDS {
-        return Err(Problem::new(Kind::InvalidQuery, format!("ids takes at most {IDS} ids.")));
+    for (name, values) in [
+        ("status", parameters.status.len()),
+        ("phase", parameters.phase.len()),
+        ("execution_type", parameters.execution_type.len()),
+        ("user", parameters.user.len()),
+        ("job_queue", parameters.job_queue.len()),
+        ("tag", parameters.tag.len()),
+        ("ids", ids.len()),
+    ] {
+        if values > VALUES {
+            let detail = format!("{name} takes at most {VALUES} values.");
+            return Err(Problem::new(Kind::InvalidQuery, detail));
+        }
     }
     let tag = |tag: String| match tag.split_once('=') {
         Some((key, value)) => TagFilter { key: key.to_owned(), value: Some(value.to_owned()) },

@@ -11,11 +11,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use tracing::warn;
 
 use super::App;
 use super::auth::Reader;
 use super::problem::Problem;
 use crate::run::Runs;
+use crate::telemetry::chain;
 use crate::telemetry::metrics::{Histograms, Labels, OPEN_METRICS, registry, short, text};
 
 /// What is measured of requests; cheap to clone, shared by all clones.
@@ -77,7 +79,7 @@ impl Measured {
 
 /// Answers the service's metrics for Prometheus.
 ///
-/// In the OpenMetrics text format; README and handbook tell what each means.
+/// In the OpenMetrics text format; `deploy/README.md` tells what each means.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "getMetrics", tag = "operations",
     responses(
@@ -89,7 +91,10 @@ impl Measured {
     )
 )]
 pub(super) async fn metrics(State(app): State<App>, _caller: Reader) -> Result<Response, Problem> {
-    app.runs.measure().await?;
+    if let Err(failed) = app.runs.measure().await {
+        // The rest is wanted all the more.
+        warn!(error = %chain(&failed), "cannot count the demands under way");
+    }
     let text = text(&app.measured.registry).map_err(|failed| Problem::internal(&failed))?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS), (CACHE_CONTROL, "no-store")], text).into_response())
 }
@@ -110,12 +115,11 @@ pub(super) async fn count(
         Method::POST => "POST",
         _ => "other",
     };
-    let waits = waits(&request);
     let begun = Instant::now();
     let under_way = UnderWay::begin(&metrics.under_way);
     let response = next.run(request).await;
     drop(under_way);
-    if !waits {
+    if response.extensions().get::<Held>().is_none() {
         let labels = [("route", route.clone())];
         metrics.durations.get_or_create(&labels).observe(begun.elapsed().as_secs_f64());
     }
@@ -125,11 +129,9 @@ pub(super) async fn count(
     response
 }
 
-/// Whether a request may be held until something happens.
-fn waits(request: &Request) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    query.split('&').any(|pair| pair.starts_with("wait="))
-}
+/// Marks an answer that may have been held until something happened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held;
 
 /// A request under way, also when whoever sent it goes away.
 struct UnderWay(Gauge);

@@ -92,7 +92,11 @@ pub fn router(
     let metrics = Metrics::default();
     let measured = Arc::new(Measured::new(&runs, &metrics));
     let (routes, _) = openapi::routes().split_for_parts();
-    let log = TraceLayer::new_for_http().make_span_with(span).on_response(log_answer);
+    let log = TraceLayer::new_for_http()
+        .make_span_with(span)
+        .on_response(log_answer)
+        // The answer is logged, and what made it fail where it did.
+        .on_failure(());
     let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
@@ -114,12 +118,13 @@ pub fn router(
 
 /// Load balancers ask for health every few seconds: too often to be told each time.
 fn is_health(request: &Request) -> bool {
-    request.uri().path().starts_with("/health/")
+    matches!(request.uri().path(), "/health/live" | "/health/ready")
 }
 
 /// One line a request, within its span; requests for health have none.
 fn log_answer(answer: &Response, latency: Duration, span: &Span) {
     let (latency, status) = (latency.as_millis(), answer.status().as_u16());
+    traces::describe(span, [("http.response.status_code", answer.status().as_str())]);
     if span.is_none() {
         debug!(latency = format!("{latency} ms"), status, "health told");
     } else {
@@ -137,7 +142,7 @@ fn span(request: &Request) -> Span {
         return info_span!("request", %method, path, request.id = id);
     }
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let name = format!("{method} {route}");
+    let name = format!("{method} {route}").trim_end().to_owned();
     let span = info_span!(
         "request", otel.name = name, otel.kind = "server", %method, path, request.id = id
     );

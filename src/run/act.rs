@@ -62,11 +62,11 @@ impl Actor {
             match decide(&record.state, Timestamp::now(), &self.timing) {
                 Next::Wait { until } => return Ok(Some((record.version, until))),
                 Next::Submit(step) => {
-                    let span = of(&record, info_span!("submit"), step);
+                    let span = in_trace_of(&record, step, || info_span!("submit"));
                     self.submit(&record, step).instrument(span).await?;
                 }
                 Next::LookUp(step) => {
-                    let span = of(&record, info_span!("look_up"), step);
+                    let span = in_trace_of(&record, step, || info_span!("look_up"));
                     self.look_up(&record, step).instrument(span).await?;
                 }
                 Next::Terminate(jobs) => self.terminate(&record, jobs).await?,
@@ -197,8 +197,12 @@ impl Actor {
     }
 }
 
-/// Makes a span one of the demand's trace.
-fn of(record: &Record, span: Span, step: Step) -> Span {
+/// A span of the demand's trace, where it has one.
+fn in_trace_of(record: &Record, step: Step, span: impl FnOnce() -> Span) -> Span {
+    if record.traceparent.is_none() {
+        return Span::none();
+    }
+    let span = span();
     traces::continue_trace(&span, record.traceparent.as_deref());
     traces::describe(&span, [("execution.id", &record.execution_id), ("step", step.as_str())]);
     span

@@ -77,7 +77,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "phase_duration",
-            "Time that demands spent in a phase they have left",
+            "Time that demands were seen in a phase they have left",
             Unit::Seconds,
             self.phases.clone(),
         );
@@ -120,7 +120,7 @@ impl Metrics {
         }
     }
 
-    /// How many demands each phase has now; of phases without any nothing is given.
+    /// How many demands each phase has now; `phases` leaves out those without any.
     pub(super) fn count(&self, phases: &[(String, i64)]) {
         for phase in UNDER_WAY.map(Phase::as_str) {
             let found = phases.iter().find(|(name, _)| name == phase);
@@ -136,18 +136,21 @@ impl Metrics {
 
     /// A demand went from one state to another, which `history` tells of.
     pub(super) fn moved(&self, from: &State, to: &State, history: &[Entry]) {
-        if from.phase != to.phase {
-            if from.phase != Phase::Done
-                && let Some(since) = from.phase_since
-            {
-                let spent = to.updated_at.duration_since(since).as_secs_f64();
-                self.phases.get_or_create(&[(PHASE, from.phase.as_str())]).observe(spent.max(0.0));
+        if from.phase != Phase::Done && to.phase == Phase::Done {
+            let reason = to.reason.as_ref().map_or("none", |reason| reason.code.as_str());
+            let labels = [("status", to.status().as_str()), ("reason", reason)];
+            self.ended.get_or_create(&labels).inc();
+        }
+        // Several phases may have been left at once: what ran quickly is seen late.
+        let mut since = from.phase_since;
+        for entry in history.iter().filter(|entry| entry.kind == EntryKind::Phase) {
+            let left = UNDER_WAY.map(Phase::as_str).into_iter();
+            let left = left.into_iter().find(|phase| entry.from.as_deref() == Some(*phase));
+            if let (Some(phase), Some(since)) = (left, since) {
+                let spent = entry.at.duration_since(since).as_secs_f64();
+                self.phases.get_or_create(&[(PHASE, phase)]).observe(spent.max(0.0));
             }
-            if to.phase == Phase::Done {
-                let reason = to.reason.as_ref().map_or("none", |reason| reason.code.as_str());
-                let labels = [("status", to.status().as_str()), ("reason", reason)];
-                self.ended.get_or_create(&labels).inc();
-            }
+            since = Some(entry.at);
         }
         for entry in history {
             let outcome = match entry.kind {

@@ -145,12 +145,9 @@ impl Observer {
             let begun = Instant::now();
             let pass = async {
                 self.follow(&mut active).await?;
-                self.pass(&mut active).await
+                self.pass(&mut active, &stopping).await
             };
-            let pass = tokio::select! {
-                () = stopping.cancelled() => return,
-                pass = pass => pass,
-            };
+            let pass = pass.await;
             let pause = match pass {
                 Ok(()) => {
                     failures = 0;
@@ -200,6 +197,7 @@ impl Observer {
     async fn pass(
         &self,
         active: &mut Active<Watch>,
+        stopping: &CancellationToken,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let now = Instant::now();
         if earliest(active).is_none_or(|earliest| earliest > now) {
@@ -216,8 +214,11 @@ impl Observer {
             })
             .collect();
         let mut news: HashMap<String, News> = HashMap::new();
-        let looked = self.look(&due, active, &mut news).await;
+        // What was seen is stored, and whoever waits for it is told, also when the service stops.
+        let looking = self.look(&due, active, &mut news);
+        let looked = stopping.run_until_cancelled(looking).await;
         self.store(news, active).await?;
+        let Some(looked) = looked else { return Ok(()) };
         looked?;
         self.transitions.metrics.observed(now.elapsed());
         let looked_at = Instant::now();

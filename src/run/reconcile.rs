@@ -32,22 +32,30 @@ const SLOWEST_BEAT: Duration = Duration::from_secs(30);
 /// The loop beats at least this often, with or without anything to do.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// A demand that is due for longer than this means that the loop is behind.
-const BEHIND: Duration = Duration::from_mins(5);
+/// When demands are due and none has been taken up for this long, the loop is stuck. A burst that
+/// takes longer to work off is none.
+const STUCK: Duration = Duration::from_mins(5);
 
-/// When the acting loop was last seen alive, and since when a demand waits for it.
+/// When the acting loop was last seen alive, and what waits for it.
 #[derive(Debug, Clone, Default)]
 pub struct Heartbeat(Arc<Mutex<Beat>>);
 
 #[derive(Debug, Default)]
 struct Beat {
     at: Option<Instant>,
+    /// When a demand was last taken up.
+    begun: Option<Instant>,
+    /// Since when the demand waits that waits longest.
     oldest_due: Option<Instant>,
 }
 
 impl Heartbeat {
     fn beat(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).at = Some(Instant::now());
+    }
+
+    fn begins(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).begun = Some(Instant::now());
     }
 
     fn waits(&self, oldest_due: Option<Instant>) {
@@ -58,7 +66,9 @@ impl Heartbeat {
     pub fn is_well(&self) -> bool {
         let beat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_alive = beat.at.is_some_and(|at| at.elapsed() < SLOWEST_BEAT);
-        is_alive && beat.oldest_due.is_none_or(|due| due.elapsed() < BEHIND)
+        let is_recent = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() < STUCK);
+        is_alive
+            && (beat.oldest_due.is_none() || is_recent(beat.oldest_due) || is_recent(beat.begun))
     }
 }
 
@@ -149,7 +159,10 @@ impl Reconciler {
             if let Some(followed) = active.demands.get_mut(&id)
                 && followed.data.failures == 0
             {
-                followed.data.due = Some(Instant::now());
+                let now = Instant::now();
+                // One that waits already keeps its place.
+                let due = followed.data.due.map_or(now, |due| due.min(now));
+                followed.data.due = Some(due);
             }
         }
         Ok(())
@@ -182,6 +195,7 @@ impl Reconciler {
                 return;
             };
             metrics.begun(since);
+            self.heartbeat.begins();
             turn.busy = true;
             turn.due = None;
             let actor = self.actor.clone();

@@ -2,7 +2,7 @@
 
 use super::record::Record;
 use super::state::{Phase, State};
-use super::step_run::StepRun;
+use super::step_run::{StepRun, Submission};
 use crate::plan::submission::Step;
 use crate::telemetry::traces::{Past, tell};
 
@@ -17,19 +17,24 @@ pub(super) fn moved(record: &Record, to: &State) {
         record.state.steps.iter().find(same).is_some_and(StepRun::has_ended)
     };
     for run in to.steps.iter().filter(|run| run.has_ended() && !ended_before(run)) {
-        let Some(job) = &run.job else { continue };
-        let why = job.status_reason.as_deref().unwrap_or("failed");
+        let job = run.job.as_ref();
+        let why = match &run.submission {
+            Submission::Rejected { detail } => detail,
+            Submission::Skipped => continue,
+            _ if run.lost => "the engine forgot the job",
+            _ => job.and_then(|job| job.status_reason.as_deref()).unwrap_or("failed"),
+        };
         tell(
             traceparent,
             Past {
                 name: run.step.as_str(),
-                begun: job.created_at,
-                ended: job.stopped_at.unwrap_or(to.updated_at),
+                begun: job.map_or(to.updated_at, |job| job.created_at),
+                ended: job.and_then(|job| job.stopped_at).unwrap_or(to.updated_at),
                 failure: (!run.has_succeeded()).then_some(why),
                 attributes: vec![
                     ("execution.id", record.execution_id.clone()),
                     ("attempt", run.attempt.to_string()),
-                    ("job.id", job.job_id.clone()),
+                    ("job.id", run.job_id().unwrap_or_default().to_owned()),
                     ("job.name", run.job_name.clone()),
                 ],
             },

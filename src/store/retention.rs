@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::writer::Change;
 use super::{Store, micros};
@@ -31,7 +31,7 @@ impl Store {
     /// Removes what has ended longer ago than `retention`, until `stopping`.
     pub async fn retain(self, retention: Duration, stopping: CancellationToken) {
         let look = (retention / 10).clamp(SHORTEST_LOOK, LOOK);
-        while stopping.run_until_cancelled(tokio::time::sleep(look)).await.is_some() {
+        loop {
             let before = Timestamp::now().saturating_sub(retention).unwrap_or(Timestamp::MIN);
             loop {
                 match self.prune(before).await {
@@ -45,6 +45,9 @@ impl Store {
                 if stopping.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
                     return;
                 }
+            }
+            if stopping.run_until_cancelled(tokio::time::sleep(look)).await.is_none() {
+                return;
             }
         }
     }
@@ -72,11 +75,13 @@ pub(super) async fn prune(
     .execute(&mut *connection)
     .await?
     .rows_affected();
-    if removed > 0 {
-        info!(removed, "removed demands that ended long ago");
-    }
+    let free = free_pages(connection).await?;
     let vacuum = format!("PRAGMA incremental_vacuum({PAGES})");
     sqlx::query(sqlx::AssertSqlSafe(vacuum)).execute(&mut *connection).await?;
-    let free: i64 = sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&mut *connection).await?;
-    Ok(removed > 0 || free > 0)
+    // None are given back where the database was not made by this service.
+    Ok(removed > 0 || free_pages(connection).await? < free)
+}
+
+async fn free_pages(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("PRAGMA freelist_count").fetch_one(connection).await
 }

@@ -102,26 +102,11 @@ async fn write(
                 if taken == 0 {
                     break;
                 }
-                let (changes, answers): (Vec<_>, Vec<_>) =
-                    group.drain(..).map(|write| (write.change, write.answer)).unzip();
-                let begun = Instant::now();
-                let committed = commit(&mut connection, &changes).await;
-                metrics.commit.observe(begun.elapsed().as_secs_f64());
-                match committed {
-                    // A sender that went away does not need the answer.
-                    Ok(outcomes) => {
-                        metrics.changes.inc_by(changes.len() as u64);
-                        answers.into_iter().zip(outcomes).for_each(|(answer, made)| {
-                            let _ = answer.send(Ok(made));
-                        });
-                    }
-                    Err(failed) => {
-                        metrics.failures.inc();
-                        error!(error = %failed, changes = changes.len(), "a commit failed");
-                        for answer in answers {
-                            let _ = answer.send(Err(StoreError::Commit(failed.to_string())));
-                        }
-                    }
+                // What touches old data may fail on it, which must not undo what is new.
+                let (old, new): (Vec<_>, Vec<_>) =
+                    group.drain(..).partition(|write| matches!(write.change, Change::Prune { .. }));
+                for together in [new, old].into_iter().filter(|group| !group.is_empty()) {
+                    make(&mut connection, together, &metrics).await;
                 }
             }
         }
@@ -130,6 +115,31 @@ async fn write(
         error!(error = %failed, "the database did not close cleanly");
     }
     drop(lock);
+}
+
+/// Makes changes in one commit, and answers their senders.
+async fn make(connection: &mut SqliteConnection, group: Vec<Write>, metrics: &Metrics) {
+    let (changes, answers): (Vec<_>, Vec<_>) =
+        group.into_iter().map(|write| (write.change, write.answer)).unzip();
+    let begun = Instant::now();
+    let committed = commit(connection, &changes).await;
+    metrics.commit.observe(begun.elapsed().as_secs_f64());
+    match committed {
+        // A sender that went away does not need the answer.
+        Ok(outcomes) => {
+            metrics.changes.inc_by(changes.len() as u64);
+            answers.into_iter().zip(outcomes).for_each(|(answer, made)| {
+                let _ = answer.send(Ok(made));
+            });
+        }
+        Err(failed) => {
+            metrics.failures.inc();
+            error!(error = %failed, changes = changes.len(), "a commit failed");
+            for answer in answers {
+                let _ = answer.send(Err(StoreError::Commit(failed.to_string())));
+            }
+        }
+    }
 }
 
 async fn commit(

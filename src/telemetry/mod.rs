@@ -49,6 +49,8 @@ pub enum TelemetryError {
 pub struct Environment {
     /// `RUST_LOG`: directives in place of `log.level`.
     pub rust_log: Option<String>,
+    /// `OTEL_SERVICE_NAME` is set: the name of the service in traces.
+    pub service_is_named: bool,
     /// `NO_COLOR` is set and not empty (<https://no-color.org>).
     pub no_color: bool,
 }
@@ -57,7 +59,11 @@ impl Environment {
     /// This process's.
     pub fn of_process() -> Self {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Self { rust_log: set("RUST_LOG"), no_color: set("NO_COLOR").is_some() }
+        Self {
+            rust_log: set("RUST_LOG"),
+            no_color: set("NO_COLOR").is_some(),
+            service_is_named: set("OTEL_SERVICE_NAME").is_some(),
+        }
     }
 }
 
@@ -85,7 +91,7 @@ pub fn init(
     };
     let traces = match &traces.endpoint {
         Some(endpoint) => Some(
-            Traces::to(endpoint)
+            Traces::to(endpoint, environment.service_is_named)
                 .map_err(|source| TelemetryError::Traces { endpoint: endpoint.clone(), source })?,
         ),
         None => None,

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -28,6 +28,9 @@ use crate::tls;
 /// The service's name in traces, unless `OTEL_SERVICE_NAME` gives another.
 const SERVICE: &str = "demand";
 
+/// How long the last traces may take to be sent.
+const LAST: Duration = Duration::from_secs(2);
+
 /// The header that carries a trace from one service to the next.
 const TRACEPARENT: &str = "traceparent";
 
@@ -39,21 +42,19 @@ pub struct Traces {
 
 impl Traces {
     /// Starts sending to the collector at `endpoint`, its base URL; `OTEL_…` variables say the
-    /// rest (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
+    /// rest, the name of the service too where it is `named` there
+    /// (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
     ///
     /// # Errors
     /// When no client can be made for the endpoint.
-    pub(super) fn to(endpoint: &str) -> Result<Self, ExporterBuildError> {
+    pub(super) fn to(endpoint: &str, named: bool) -> Result<Self, ExporterBuildError> {
         tls::install_provider();
         let exporter = SpanExporter::builder()
             .with_http()
             .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
             .build()?;
         let resource = Resource::builder();
-        let resource = match std::env::var("OTEL_SERVICE_NAME") {
-            Ok(_) => resource,
-            Err(_) => resource.with_service_name(SERVICE),
-        };
+        let resource = if named { resource } else { resource.with_service_name(SERVICE) };
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_resource(resource.build())
@@ -68,10 +69,11 @@ impl Traces {
     }
 }
 
-/// Sends what is left, where anything is traced. Waits for the collector for some seconds at most.
+/// Sends what is left, where anything is traced. Waits for the collector for two seconds at
+/// most.
 pub async fn close(traces: Option<Traces>) {
     let Some(Traces { provider }) = traces else { return };
-    let sent = spawn_blocking(move || provider.shutdown()).await;
+    let sent = spawn_blocking(move || provider.shutdown_with_timeout(LAST)).await;
     match sent {
         Ok(Ok(())) => {}
         Ok(Err(failed)) => warn!(error = %chain(&failed), "the last traces were not sent"),

@@ -258,7 +258,7 @@ async fn the_problems_that_the_document_shows_are_those_the_service_tells() {
     shows("getDemand", stage.get("/demands/shout-1?wait=3600")).await;
     shows("getDemandLogs", stage.get("/demands/shout-1/logs?limit=0")).await;
     shows("getDemandLogs", stage.get("/demands/shout-1/logs?step=clean_up")).await;
-    let streamed = stage.get("/demands/shout-1/events");
+    let streamed = stage.get("/demands/shout-1/events").header("Accept", "text/event-stream");
     shows("listDemandEvents", streamed.header("Last-Event-ID", "the last")).await;
     shows("cancelDemand", stage.post("/demands/shout-1/cancel")).await;
     shows("retryDemand", stage.post("/demands/wait-1/retry")).await;

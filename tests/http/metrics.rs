@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, StatusCode};
 
-use crate::service::{Service, demand};
+use crate::service::{PATIENCE, Service, demand};
 use crate::tokens::Guarded;
 
 async fn scraped(service: &Service) -> String {
@@ -37,7 +37,11 @@ async fn the_course_of_demands_shows_in_the_metrics() {
     let waiting = service.accepted(&demand("waiting", "sleep 60")).await;
     service.until(&waiting, |look| look["phase"] == "EXECUTING").await;
 
-    let metrics = scraped(&service).await;
+    let failed = "demand_executions_ended_total{status=\"FAILED\",reason=\"COMMAND_FAILED\"}";
+    let mut metrics = scraped(&service).await;
+    while !metrics.contains(failed) {
+        metrics = scraped(&service).await;
+    }
     for (series, expected) in [
         ("demand_ready{part=\"store\"}", 1.0),
         ("demand_ready{part=\"reconciler\"}", 1.0),
@@ -74,9 +78,14 @@ async fn the_course_of_demands_shows_in_the_metrics() {
     }
     service.post(&format!("/demands/{waiting}/cancel")).send().await.unwrap();
     service.ended(&waiting).await;
-    let metrics = scraped(&service).await;
-    let ended = "demand_executions_ended_total{status=\"ABORTED\",reason=\"CANCELED\"}";
-    assert!((value(&metrics, ended) - 1.0).abs() < 0.1, "{metrics}");
+    let ended = "demand_executions_ended_total{status=\"ABORTED\",reason=\"CANCELED\"} 1";
+    // It is counted once it is stored, and so may be read a moment before.
+    let counted = async {
+        while !scraped(&service).await.contains(ended) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, counted).await.unwrap();
 }
 
 #[tokio::test]

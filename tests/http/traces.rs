@@ -77,7 +77,8 @@ async fn a_demand_is_one_trace_from_its_request_to_its_end_across_a_restart() {
     let spans = collector.of(trace_id);
     let request = &spans["POST /demands"][0];
     assert_eq!(hex(&request.parent_span_id), "00f067aa0ba902b7", "it goes on with the sender's");
-    assert_eq!(spans["submit"].len(), running["steps"].as_array().unwrap().len());
+    // One that was put off is there more than once.
+    assert!(spans["submit"].len() >= running["steps"].as_array().unwrap().len());
     for name in ["submit", "execute", "wrap_up", "demand"] {
         for span in &spans[name] {
             assert_eq!(hex(&span.parent_span_id), hex(&request.span_id), "{name}");

@@ -9,7 +9,7 @@ use demand_context_manager::engine::job::{EngineKind, Job, JobStatus, LogPage};
 use demand_context_manager::engine::{Engine, EngineError, LogsError, SubmitError};
 use demand_context_manager::plan::submission::{JobDefinition, SubmitJob};
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 
 /// What happens to a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Peer {
     inside: Arc<Mutex<Inside>>,
     /// Told when the caller is to die.
     pub crashing: Arc<Notify>,
+    /// Whoever holds it for writing holds up all definitions, and so all submissions.
+    pub gate: Arc<RwLock<()>>,
 }
 
 impl Peer {
@@ -150,6 +152,7 @@ impl Engine for Peer {
 
     async fn define(&self, definition: &JobDefinition) -> Result<String, SubmitError> {
         self.call(Moment::Before).await;
+        let _passed = self.gate.read().await;
         let index = {
             let mut inside = self.inside.lock().unwrap();
             let hash = &definition.content_hash;

@@ -15,6 +15,7 @@ use demand_context_manager::run::record::Record;
 use demand_context_manager::run::state::{Phase, Status};
 use demand_context_manager::run::{Accepted, Observation, Runs, Settings};
 use demand_context_manager::store::Store;
+use demand_context_manager::telemetry::metrics::{registry, text};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -326,4 +327,53 @@ async fn a_look_that_finds_nothing_new_writes_nothing() {
     .expect("it is looked at again and again");
     let after = service.runs.get("quiet").await.unwrap().unwrap().version;
     assert!(after <= version + 3, "one change a job at most: {version} to {after}");
+}
+
+/// The value of one of the reconciler's metrics.
+fn measured(service: &Service, name: &str) -> f64 {
+    let text = text(&registry(|own| service.runs.register(own))).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn who_waits_longest_comes_first_and_the_wait_is_measured() {
+    let service = Service::start(Peer::default()).await;
+    let held_up = service.peer.gate.clone().write_owned().await;
+    // As many as are acted on at once.
+    for number in 0..32 {
+        service.accept(&format!("m-{number:02}")).await;
+    }
+    let waiting = async |count: f64| {
+        let depth = || measured(&service, "demand_reconcile_queue_depth");
+        while (depth() - count).abs() > 0.5 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // The later, the smaller the id, which is no reason to come first.
+    let ids: Vec<String> = (0..40).rev().map(|number| format!("w-{number:02}")).collect();
+    let mut oldest = 0.0;
+    for (id, count) in ids.iter().zip(1_u8..) {
+        service.accept(id).await;
+        tokio::time::timeout(Duration::from_secs(30), waiting(count.into())).await.unwrap();
+        let age = measured(&service, "demand_reconcile_oldest_due_seconds");
+        // Another look at the store does not make the oldest younger.
+        assert!(age > oldest, "{age} after {oldest}");
+        oldest = age;
+    }
+
+    drop(held_up);
+    let mut jobs = Vec::new();
+    for id in [&ids[0], &ids[39]] {
+        let record = service.ended(id).await;
+        let job_id = record.state.steps[0].job_id().unwrap().to_owned();
+        jobs.push(job_id.trim_start_matches("job-").parse::<usize>().unwrap());
+    }
+    assert!(
+        jobs[0] < jobs[1],
+        "the first demand's job was number {}, the last's {}",
+        jobs[0],
+        jobs[1]
+    );
+    assert!(measured(&service, "demand_reconcile_lag_seconds_sum") > oldest);
 }

@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::held::Held;
 use crate::lab::{bytes, tree};
@@ -46,4 +49,34 @@ async fn files_that_a_killed_worker_brought_are_not_fetched_again() {
     // No file under way is left over.
     assert_eq!(tree(&lab.path("f")).len(), 61);
     assert!(fs::read(lab.path("f/large")).unwrap() == bytes((17 << 20) + 1));
+}
+
+#[tokio::test]
+async fn a_worker_listens_when_it_is_told_to_end() {
+    // What does not listen is ended by the signal too, but not as the first process of a container.
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_demand"))
+        .args(["sync", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Its request never ends.
+    let _request = worker.stdin.take();
+    let pid = worker.id().unwrap();
+    let status = format!("/proc/{pid}/status");
+    let listens = || {
+        let status = fs::read_to_string(&status).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
+    };
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while !listens() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(worker.wait().await.unwrap().code(), Some(143));
 }
