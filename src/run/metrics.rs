@@ -11,7 +11,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::Part;
 use super::history::{Entry, EntryKind};
-use super::state::{Phase, State};
+use super::reason::ReasonCode;
+use super::state::{Phase, State, Status};
 use crate::plan::submission::Step;
 use crate::telemetry::metrics::{Histograms, Labels, long, short};
 
@@ -19,6 +20,9 @@ use crate::telemetry::metrics::{Histograms, Labels, long, short};
 const PHASE: &str = "phase";
 const UNDER_WAY: [Phase; 5] =
     [Phase::Accepted, Phase::StagingIn, Phase::Executing, Phase::WrappingUp, Phase::Canceling];
+
+/// How a submission may end.
+const OUTCOMES: [&str; 5] = ["submitted", "adopted", "deferred", "unknown", "rejected"];
 
 /// The metrics of demands and reconciler; cheap to clone, shared by all clones.
 #[derive(Debug, Clone)]
@@ -45,6 +49,14 @@ pub(super) enum Loop {
 
 impl Default for Metrics {
     fn default() -> Self {
+        let metrics = Self::without_series();
+        metrics.begin();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn without_series() -> Self {
         Self {
             ready: Family::default(),
             under_way: Family::default(),
@@ -62,6 +74,27 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Lets every series begin at 0: of one that begins at 1 Prometheus sees no increase.
+    fn begin(&self) {
+        self.ended.get_or_create(&[("status", Status::Completed.as_str()), ("reason", "none")]);
+        for code in ReasonCode::ALL {
+            let canceled = code == ReasonCode::Canceled;
+            let status = if canceled { Status::Aborted } else { Status::Failed };
+            self.ended.get_or_create(&[("status", status.as_str()), ("reason", code.as_str())]);
+        }
+        for step in [Step::StageIn, Step::Execute, Step::WrapUp, Step::CleanUp] {
+            for outcome in OUTCOMES {
+                self.submissions.get_or_create(&[("step", step.as_str()), ("outcome", outcome)]);
+            }
+        }
+        for phase in UNDER_WAY {
+            self.phases.get_or_create(&[(PHASE, phase.as_str())]);
+        }
+        for name in ["acting", "observing"] {
+            self.failures.get_or_create(&[("loop", name)]);
+        }
+    }
+
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "ready",

@@ -40,6 +40,21 @@ pub enum ReasonCode {
 }
 
 impl ReasonCode {
+    /// Every code.
+    pub const ALL: [Self; 11] = [
+        Self::InputStagingFailed,
+        Self::CommandFailed,
+        Self::OutOfMemory,
+        Self::SpotInterrupted,
+        Self::ImageUnavailable,
+        Self::VolumeMountFailed,
+        Self::OutputUploadFailed,
+        Self::TimedOut,
+        Self::SubmissionRejected,
+        Self::Lost,
+        Self::Canceled,
+    ];
+
     /// The code as the API spells it.
     pub fn as_str(self) -> &'static str {
         match self {
