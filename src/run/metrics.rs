@@ -76,22 +76,26 @@ impl Metrics {
 impl Metrics {
     /// Lets every series begin at 0: of one that begins at 1 Prometheus sees no increase.
     fn begin(&self) {
-        self.ended.get_or_create(&[("status", Status::Completed.as_str()), ("reason", "none")]);
-        for code in ReasonCode::ALL {
-            let canceled = code == ReasonCode::Canceled;
-            let status = if canceled { Status::Aborted } else { Status::Failed };
-            self.ended.get_or_create(&[("status", status.as_str()), ("reason", code.as_str())]);
+        let mut ends = vec![(Status::Completed, "none")];
+        ends.extend(ReasonCode::ALL.map(|code| match code {
+            ReasonCode::Canceled => (Status::Aborted, code.as_str()),
+            _ => (Status::Failed, code.as_str()),
+        }));
+        for (status, reason) in ends {
+            let labels = [("status", status.as_str()), ("reason", reason)];
+            self.ended.get_or_create(&labels).inc_by(0);
         }
         for step in [Step::StageIn, Step::Execute, Step::WrapUp, Step::CleanUp] {
             for outcome in OUTCOMES {
-                self.submissions.get_or_create(&[("step", step.as_str()), ("outcome", outcome)]);
+                let labels = [("step", step.as_str()), ("outcome", outcome)];
+                self.submissions.get_or_create(&labels).inc_by(0);
             }
         }
         for phase in UNDER_WAY {
-            self.phases.get_or_create(&[(PHASE, phase.as_str())]);
+            drop(self.phases.get_or_create(&[(PHASE, phase.as_str())]));
         }
         for name in ["acting", "observing"] {
-            self.failures.get_or_create(&[("loop", name)]);
+            self.failures.get_or_create(&[("loop", name)]).inc_by(0);
         }
     }
 
