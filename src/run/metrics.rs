@@ -13,6 +13,7 @@ use super::Part;
 use super::history::{Entry, EntryKind};
 use super::reason::ReasonCode;
 use super::state::{Phase, State, Status};
+use crate::engine::job::JobStatus;
 use crate::plan::submission::Step;
 use crate::telemetry::metrics::{Histograms, Labels, long, short};
 
@@ -20,6 +21,15 @@ use crate::telemetry::metrics::{Histograms, Labels, long, short};
 const PHASE: &str = "phase";
 const UNDER_WAY: [Phase; 5] =
     [Phase::Accepted, Phase::StagingIn, Phase::Executing, Phase::WrappingUp, Phase::Canceling];
+
+/// The statuses of jobs that have not ended.
+const NOT_ENDED: [JobStatus; 5] = [
+    JobStatus::Submitted,
+    JobStatus::Pending,
+    JobStatus::Runnable,
+    JobStatus::Starting,
+    JobStatus::Running,
+];
 
 /// How a submission may end.
 const OUTCOMES: [&str; 5] = ["submitted", "adopted", "deferred", "unknown", "rejected"];
@@ -29,6 +39,7 @@ const OUTCOMES: [&str; 5] = ["submitted", "adopted", "deferred", "unknown", "rej
 pub(super) struct Metrics {
     ready: Family<Labels<1>, Gauge>,
     under_way: Family<Labels<1>, Gauge>,
+    jobs: Family<Labels<1>, Gauge>,
     accepted: Counter,
     ended: Family<Labels<2>, Counter>,
     phases: Histograms<Labels<1>>,
@@ -60,6 +71,7 @@ impl Metrics {
         Self {
             ready: Family::default(),
             under_way: Family::default(),
+            jobs: Family::default(),
             accepted: Counter::default(),
             ended: Family::default(),
             phases: Family::new_with_constructor(long),
@@ -106,6 +118,11 @@ impl Metrics {
             self.ready.clone(),
         );
         registry.register("executions", "Demands under way, by phase", self.under_way.clone());
+        registry.register(
+            "jobs",
+            "Jobs of demands under way that have not ended, by the status they were last seen in",
+            self.jobs.clone(),
+        );
         registry.register("executions_accepted", "Demands accepted", self.accepted.clone());
         registry.register(
             "executions_ended",
@@ -157,13 +174,17 @@ impl Metrics {
         }
     }
 
-    /// How many demands each phase has now; `phases` leaves out those without any.
-    pub(super) fn count(&self, phases: &[(String, i64)]) {
+    /// How many demands each phase has now, and how many jobs each status; both leave out those
+    /// without any.
+    pub(super) fn count(&self, phases: &[(String, i64)], jobs: &[(String, i64)]) {
+        let of = |counts: &[(String, i64)], name: &str| {
+            counts.iter().find(|(found, _)| found == name).map_or(0, |(_, count)| *count)
+        };
         for phase in UNDER_WAY.map(Phase::as_str) {
-            let found = phases.iter().find(|(name, _)| name == phase);
-            self.under_way
-                .get_or_create(&[(PHASE, phase)])
-                .set(found.map_or(0, |(_, count)| *count));
+            self.under_way.get_or_create(&[(PHASE, phase)]).set(of(phases, phase));
+        }
+        for status in NOT_ENDED.map(JobStatus::as_str) {
+            self.jobs.get_or_create(&[("status", status)]).set(of(jobs, status));
         }
     }
 

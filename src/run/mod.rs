@@ -191,7 +191,8 @@ impl Runs {
     pub async fn measure(&self) -> Result<(), StoreError> {
         self.transitions.metrics.ready(&self.ready().await);
         let phases = self.transitions.store.phases().await?;
-        self.transitions.metrics.count(&phases);
+        let jobs = self.transitions.store.jobs().await?;
+        self.transitions.metrics.count(&phases, &jobs);
         Ok(())
     }
 

@@ -215,6 +215,16 @@ impl Store {
         self.reading("count the active demands", rows).await
     }
 
+    /// How many jobs of active demands have each status, as they were last seen.
+    pub async fn jobs(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let query = "SELECT json_extract(step.value, '$.job.status') AS status, COUNT(*)
+             FROM demands, json_each(demands.state, '$.steps') AS step
+             WHERE active = 1 AND json_extract(step.value, '$.job.status') IS NOT NULL
+             GROUP BY 1";
+        let rows = sqlx::query_as(query).fetch_all(&self.readers);
+        self.reading("count the jobs of active demands", rows).await
+    }
+
     /// The id and version of every demand to which something may happen.
     pub async fn active(&self) -> Result<Vec<(String, i64)>, StoreError> {
         let rows = sqlx::query_as("SELECT execution_id, version FROM demands WHERE active = 1")

@@ -35,7 +35,7 @@ async fn the_course_of_demands_shows_in_the_metrics() {
         service.ended(&id).await;
     }
     let waiting = service.accepted(&demand("waiting", "sleep 60")).await;
-    service.until(&waiting, |look| look["phase"] == "EXECUTING").await;
+    service.until(&waiting, |look| look["steps"][0]["status"] == "RUNNING").await;
 
     let failed = "demand_executions_ended_total{status=\"FAILED\",reason=\"COMMAND_FAILED\"}";
     let mut metrics = scraped(&service).await;
@@ -49,6 +49,8 @@ async fn the_course_of_demands_shows_in_the_metrics() {
         (concat!("demand_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
         ("demand_executions{phase=\"EXECUTING\"}", 1.0),
         ("demand_executions{phase=\"ACCEPTED\"}", 0.0),
+        ("demand_jobs{status=\"RUNNING\"}", 1.0),
+        ("demand_jobs{status=\"RUNNABLE\"}", 0.0),
         ("demand_executions_accepted_total", 4.0),
         ("demand_executions_ended_total{status=\"COMPLETED\",reason=\"none\"}", 2.0),
         ("demand_executions_ended_total{status=\"FAILED\",reason=\"COMMAND_FAILED\"}", 1.0),
