@@ -20,8 +20,12 @@ async fn a_thousand_who_wait_are_told_of_a_change_within_a_second() {
     let go = service.site.directory().join("go");
     let command = format!("while [ ! -e {} ]; do sleep 0.05; done", go.display());
     let id = service.accepted(&demand("awaited", &command)).await;
-    // Nothing more changes before the command ends.
-    let before = service.until(&id, |document| document["steps"][0]["status"] == "RUNNING").await;
+    // Nothing more changes before the command ends, once its successor is seen to wait for it.
+    let is_settled = |document: &Value| {
+        let [execute, wrap_up] = [0, 1].map(|step| &document["steps"][step]["status"]);
+        execute == "RUNNING" && wrap_up == "PENDING"
+    };
+    let before = service.until(&id, is_settled).await;
     let path = format!("/demands/{id}");
     let known = before["version"].as_i64().unwrap();
 
