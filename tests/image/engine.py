@@ -1,6 +1,7 @@
 """What a container engine does with an image, as far as these tests need it: namespaces, mounts and
 a user, by unshare(1), nsenter(1) and `container.py`."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -135,6 +136,10 @@ class Container:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # What becomes another user loses the signal that --kill-child has set for it (prctl(2)).
+        for child in self.children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         self.process.kill()
         self.process.wait(PATIENCE)
         self.log.close()
@@ -148,13 +153,19 @@ class Container:
 
     def pid(self) -> int:
         """Of its first process, as this machine sees it."""
-        parent = self.process.pid
-        children = pathlib.Path(f"/proc/{parent}/task/{parent}/children")
         deadline = time.monotonic() + PATIENCE
-        while not (found := children.read_text().split()):
+        while not (found := self.children()):
             assert time.monotonic() < deadline and self.process.poll() is None
             time.sleep(0.01)
-        return int(found[0])
+        return found[0]
+
+    def children(self) -> list[int]:
+        parent = self.process.pid
+        try:
+            found = pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        except OSError:  # It has ended.
+            return []
+        return [int(child) for child in found.split()]
 
     def enter(self, *namespaces: str) -> list[str]:
         return ["nsenter", "--target", str(self.pid()), *namespaces]
