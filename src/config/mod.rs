@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use url::Url;
 
 use crate::plan::site::{EnvFileWriter, StepTimeouts};
 use crate::policy::Rules;
@@ -326,17 +325,17 @@ pub(crate) fn is_loopback(url: &url::Url) -> bool {
 }
 
 fn traces(reader: &mut Reader, convention: Option<String>) -> Traces {
-    let own = reader.optional("traces.endpoint").map(|HttpUrl(url)| url);
-    let is_url = |url: &String| {
-        Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-    };
-    if own.is_none() && convention.as_ref().is_some_and(|url| !is_url(url)) {
-        let message = format!(
-            "is what {OTLP_ENDPOINT} says, which is no URL such as \"http://127.0.0.1:4318\""
-        );
-        reader.refuse("traces.endpoint", &message);
+    let mut endpoint: Option<HttpUrl> = reader.optional("traces.endpoint");
+    if let (None, Some(url)) = (&endpoint, convention) {
+        endpoint = HttpUrl::parse(url).ok();
+        if endpoint.is_none() {
+            let message = format!(
+                "is what {OTLP_ENDPOINT} says, which is no URL such as \"http://127.0.0.1:4318\""
+            );
+            reader.refuse("traces.endpoint", &message);
+        }
     }
-    Traces { endpoint: own.or(convention) }
+    Traces { endpoint: endpoint.map(|HttpUrl(url)| url) }
 }
 
 fn rules(reader: &mut Reader) -> Rules {

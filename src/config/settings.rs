@@ -270,14 +270,20 @@ impl Setting for S3Uri {
     }
 }
 
+impl HttpUrl {
+    /// The URL that `text` is.
+    pub fn parse(text: String) -> Result<Self, Option<String>> {
+        let url = Url::parse(&text).map_err(|error| Some(error.to_string()))?;
+        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+        if is_http { Ok(Self(text)) } else { Err(None) }
+    }
+}
+
 impl Setting for HttpUrl {
     const EXPECTS: &'static str = "a URL such as \"https://example.org/path\"";
 
     fn read(value: &Value) -> Result<Self, Option<String>> {
-        let text = String::read(value)?;
-        let url = Url::parse(&text).map_err(|error| Some(error.to_string()))?;
-        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
-        if is_http { Ok(Self(text)) } else { Err(None) }
+        Self::parse(String::read(value)?)
     }
 }
 

@@ -31,8 +31,14 @@ const NOT_ENDED: [JobStatus; 5] = [
     JobStatus::Running,
 ];
 
-/// How a submission may end.
-const OUTCOMES: [&str; 5] = ["submitted", "adopted", "deferred", "unknown", "rejected"];
+/// How a submission may end, by what the history tells of it.
+const OUTCOMES: [(EntryKind, &str); 5] = [
+    (EntryKind::JobSubmitted, "submitted"),
+    (EntryKind::JobAdopted, "adopted"),
+    (EntryKind::SubmissionDeferred, "deferred"),
+    (EntryKind::SubmissionUnknown, "unknown"),
+    (EntryKind::SubmissionRejected, "rejected"),
+];
 
 /// The metrics of demands and reconciler; cheap to clone, shared by all clones.
 #[derive(Debug, Clone)]
@@ -58,17 +64,18 @@ pub(super) enum Loop {
     Observing,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let metrics = Self::without_series();
-        metrics.begin();
-        metrics
+impl Loop {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Acting => "acting",
+            Self::Observing => "observing",
+        }
     }
 }
 
-impl Metrics {
-    fn without_series() -> Self {
-        Self {
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
             ready: Family::default(),
             under_way: Family::default(),
             jobs: Family::default(),
@@ -81,7 +88,9 @@ impl Metrics {
             oldest: Gauge::default(),
             pass: short(),
             failures: Family::default(),
-        }
+        };
+        metrics.begin();
+        metrics
     }
 }
 
@@ -98,7 +107,7 @@ impl Metrics {
             self.ended.get_or_create(&labels).inc_by(0);
         }
         for step in [Step::StageIn, Step::Execute, Step::WrapUp, Step::CleanUp] {
-            for outcome in OUTCOMES {
+            for (_, outcome) in OUTCOMES {
                 let labels = [("step", step.as_str()), ("outcome", outcome)];
                 self.submissions.get_or_create(&labels).inc_by(0);
             }
@@ -106,8 +115,8 @@ impl Metrics {
         for phase in UNDER_WAY {
             drop(self.phases.get_or_create(&[(PHASE, phase.as_str())]));
         }
-        for name in ["acting", "observing"] {
-            self.failures.get_or_create(&[("loop", name)]).inc_by(0);
+        for either in [Loop::Acting, Loop::Observing] {
+            self.failures.get_or_create(&[("loop", either.as_str())]).inc_by(0);
         }
     }
 
@@ -202,8 +211,8 @@ impl Metrics {
         // Several phases may have been left at once: what ran quickly is seen late.
         let mut since = from.phase_since;
         for entry in history.iter().filter(|entry| entry.kind == EntryKind::Phase) {
-            let left = UNDER_WAY.map(Phase::as_str).into_iter();
-            let left = left.into_iter().find(|phase| entry.from.as_deref() == Some(*phase));
+            let mut phases = UNDER_WAY.map(Phase::as_str).into_iter();
+            let left = phases.find(|phase| entry.from.as_deref() == Some(*phase));
             if let (Some(phase), Some(since)) = (left, since) {
                 let spent = entry.at.duration_since(since).as_secs_f64();
                 self.phases.get_or_create(&[(PHASE, phase)]).observe(spent.max(0.0));
@@ -211,14 +220,8 @@ impl Metrics {
             since = Some(entry.at);
         }
         for entry in history {
-            let outcome = match entry.kind {
-                EntryKind::JobSubmitted => "submitted",
-                EntryKind::JobAdopted => "adopted",
-                EntryKind::SubmissionDeferred => "deferred",
-                EntryKind::SubmissionUnknown => "unknown",
-                EntryKind::SubmissionRejected => "rejected",
-                _ => continue,
-            };
+            let outcome = OUTCOMES.iter().find(|(kind, _)| *kind == entry.kind);
+            let Some((_, outcome)) = outcome else { continue };
             let step = entry.step.map_or("none", Step::as_str);
             self.submissions.get_or_create(&[("step", step), ("outcome", outcome)]).inc();
         }
@@ -240,10 +243,6 @@ impl Metrics {
     }
 
     pub(super) fn failed(&self, during: Loop) {
-        let name = match during {
-            Loop::Acting => "acting",
-            Loop::Observing => "observing",
-        };
-        self.failures.get_or_create(&[("loop", name)]).inc();
+        self.failures.get_or_create(&[("loop", during.as_str())]).inc();
     }
 }

@@ -148,8 +148,7 @@ impl Observer {
                 self.follow(&mut active).await?;
                 self.pass(&mut active, &stopping).await
             };
-            let pass = pass.await;
-            let pause = match pass {
+            let pause = match pass.await {
                 Ok(()) => {
                     failures = 0;
                     earliest(&active)

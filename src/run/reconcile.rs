@@ -4,7 +4,7 @@
 //! observes jobs. A demand is acted on by one task at a time; tasks of different demands run side
 //! by side, so that a slow call for one holds up no other.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -50,21 +50,25 @@ struct Beat {
 }
 
 impl Heartbeat {
+    fn inside(&self) -> MutexGuard<'_, Beat> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn beat(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).at = Some(Instant::now());
+        self.inside().at = Some(Instant::now());
     }
 
     fn begins(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).begun = Some(Instant::now());
+        self.inside().begun = Some(Instant::now());
     }
 
     fn waits(&self, oldest_due: Option<Instant>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).oldest_due = oldest_due;
+        self.inside().oldest_due = oldest_due;
     }
 
     /// Whether the reconciler runs and keeps up.
     pub fn is_well(&self) -> bool {
-        let beat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let beat = self.inside();
         let is_alive = beat.at.is_some_and(|at| at.elapsed() < SLOWEST_BEAT);
         let is_recent = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() < STUCK);
         is_alive
