@@ -13,13 +13,16 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent.resolve()
+sys.path.append(str(HERE.parent))
+
+from guarded import guarded  # noqa: E402
+
 CHECKOUT = HERE.parent.parent
 DOCUMENT = CHECKOUT / "openapi/openapi.json"
 # The programs name this place, so it does not move with CARGO_TARGET_DIR.
@@ -217,28 +220,9 @@ def main():
     if not all(prepared):
         sys.exit(1)
 
-    # A program that failed may leave a job at work there.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        tokens = Path(directory) / "tokens.json"
-        token = subprocess.run(
-            [demand, "token", "new", "clients", "--scope", "demands:read", "--scope",
-             "demands:write", "--tokens-file", tokens],
-            check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
-        with open(Path(directory) / "log", "w+") as log:
-            service = subprocess.Popen(
-                [demand, "serve", "--local", "--listen", "127.0.0.1:0", "--data-dir", "data",
-                 "--tokens-file", tokens],
-                cwd=directory, stdout=subprocess.PIPE, stderr=log, text=True)
-            try:
-                url = service.stdout.readline().removeprefix("listening on ").strip()
-                worked = [succeeds(client, "worked", work, url, token) for client in made]
-            finally:
-                service.terminate()
-                service.wait()
-            log.seek(0)
-            failed = [line for line in log if "a request failed" in line or "panicked" in line]
-    sys.stdout.writelines(failed)
-    sys.exit(0 if all(worked) and not failed else 1)
+    with guarded(demand, "clients", ["demands:read", "demands:write"]) as service:
+        worked = [succeeds(client, "worked", work, service.url, service.token) for client in made]
+    sys.exit(0 if all(worked) else 1)
 
 
 main()
