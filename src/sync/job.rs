@@ -7,7 +7,7 @@ use aws_sdk_s3::Client;
 
 use super::outcome::Intent;
 use super::progress::Progress;
-use super::wire::LazyClient;
+use super::s3::wire::LazyClient;
 use crate::plan::submission::Mount;
 
 /// Is told what a dry run would do.

@@ -1,0 +1,328 @@
+//! One data-sync request, from its paths to its report. Beside it, `bin` is how much goes at a time,
+//! and `overlap` what a request must not do to itself.
+
+mod bin;
+mod overlap;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::task::JoinHandle;
+
+use super::disk::lock::Lock;
+use super::disk::placing::{Placing, make_durable};
+use super::error::{Failure, SyncError, blocking};
+use super::job::Job;
+use super::journal::{EncodedPath, Journal, Verified, VerifiedSource, nanoseconds};
+use super::location::Location;
+use super::outcome::{Outcome, Report};
+use super::removal::mirror::{self, Expected};
+use super::s3::wire::Wire;
+use super::source::filter::Filter;
+use super::source::{self, Item, Items, Origin, Source};
+use super::transfer::rules::Rules;
+use super::transfer::{Keys, Target, Transfer};
+use crate::plan::data_sync::DataSyncRequest;
+use bin::Bin;
+
+/// Runs the request that is number `index` of its task. `others` are the places that a mirror
+/// spares: the sources and destinations of the task's other requests. Verified sources go to
+/// `journal` where the request does not retain them.
+pub(super) async fn run(
+    job: &Job,
+    index: usize,
+    request: &DataSyncRequest,
+    others: &[Location],
+    journal: Option<&mut Journal>,
+) -> Report {
+    let mut report = Report::default();
+    let journal = journal.filter(|_| !request.retain_source_data);
+    let mut run = Run { job, index, request, others, journal, report: &mut report };
+    if let Err(error) = run.attempt().await {
+        report.failures.push(Failure::new(&request.source_path, &error));
+    }
+    if report.succeeded() {
+        report.requests_succeeded += 1;
+    } else {
+        report.requests_failed += 1;
+    }
+    report
+}
+
+struct Run<'a> {
+    job: &'a Job,
+    index: usize,
+    request: &'a DataSyncRequest,
+    others: &'a [Location],
+    journal: Option<&'a mut Journal>,
+    report: &'a mut Report,
+}
+
+impl Run<'_> {
+    async fn attempt(&mut self) -> Result<(), SyncError> {
+        let request = self.request;
+        let mounts = &self.job.mounts;
+        let source = Location::parse(&request.source_path, mounts)?;
+        let destination = Location::parse(&request.destination_path, mounts)?;
+        let filter = Filter::new(request, &source, mounts)?;
+        let _lock = match &destination {
+            Location::Local(path) if request.require_lock && !self.job.is_dry() => {
+                Some(Lock::acquire(path, self.job.lock_timeout).await?)
+            }
+            _ => None,
+        };
+        match source::look(self.job, request, &source).await? {
+            Source::Missing if request.fail_if_missing => Err(SyncError::Missing),
+            Source::Missing => Ok(()),
+            Source::Single(item) => self.single(*item, &source, &filter, &destination).await,
+            Source::Folder(items) => {
+                let removes = request.delete || !request.retain_source_data;
+                overlap::folders(&source, &destination, removes)?;
+                self.folder(items, filter, &destination).await
+            }
+        }
+    }
+
+    /// A single file's destination is its path itself, unless it ends in `/`.
+    async fn single(
+        &mut self,
+        mut item: Item,
+        source: &Location,
+        filter: &Filter,
+        destination: &Location,
+    ) -> Result<(), SyncError> {
+        if !filter.takes(&item.path())? {
+            return self.nothing_matches();
+        }
+        if item.relative.is_empty() && self.request.destination_path.ends_with('/') {
+            let path = item.path();
+            item.relative = path.rsplit('/').next().unwrap_or_default().into();
+        }
+        let target = match destination {
+            Location::S3(path) if item.relative.is_empty() => Target::S3(Keys::Exact(path.clone())),
+            Location::Local(path) if item.relative.is_empty() => {
+                item.relative = path.file_name().unwrap_or_default().to_owned();
+                self.directory(path.parent().unwrap_or(Path::new("")).to_owned()).await?
+            }
+            _ => self.folder_target(destination).await?,
+        };
+        let moves_upwards = !self.request.retain_source_data && destination.contains(source);
+        if moves_upwards || target.is_itself(&item) {
+            return Err(SyncError::Overlap);
+        }
+        let transfer = Arc::new(self.transfer(target)?);
+        let item = Arc::new(item);
+        let outcome = Arc::clone(&transfer).one(Arc::clone(&item)).await;
+        self.take(&transfer, &item, outcome)?;
+        self.finish(&transfer.target).await
+    }
+
+    /// Takes the files of a folder as they are listed, bin by bin.
+    async fn folder(
+        &mut self,
+        mut items: Items,
+        filter: Filter,
+        destination: &Location,
+    ) -> Result<(), SyncError> {
+        let transfer = Arc::new(self.transfer(self.folder_target(destination).await?)?);
+        let mut expected = Expected::default();
+        let mut bin = Bin::new(self.request.batch_limit());
+        let mut under_way = FuturesUnordered::new();
+        let (mut listed, mut matched) = (false, false);
+        while let Some(item) = items.recv().await {
+            // Filters are about files; who filters does not expect a skeleton of the rest.
+            let is_directory = item.as_ref().is_ok_and(Item::is_directory);
+            if is_directory && !(filter.takes_all() && transfer.target.is_directory()) {
+                continue;
+            }
+            listed = true;
+            let Some(item) = taken(item, &filter) else { continue };
+            matched = true;
+            let item = match item {
+                Ok(item) => Arc::new(item),
+                Err(failure) => {
+                    self.report.failures.push(failure);
+                    continue;
+                }
+            };
+            if self.request.delete && !is_directory {
+                expected.add(&item.relative);
+            }
+            let ends_bin = !bin.takes(item.size);
+            let room = if ends_bin { 0 } else { self.concurrency() - 1 };
+            while under_way.len() > room
+                && let Some((item, outcome)) = under_way.next().await
+            {
+                self.take(&transfer, &item, outcome)?;
+            }
+            if ends_bin {
+                self.finish(&transfer.target).await?;
+            }
+            let run = tokio::spawn(Arc::clone(&transfer).one(Arc::clone(&item)));
+            under_way.push(ended(item, run));
+        }
+        while let Some((item, outcome)) = under_way.next().await {
+            self.take(&transfer, &item, outcome)?;
+        }
+        self.report.bins += bin.count();
+        if listed && !matched {
+            return self.nothing_matches();
+        }
+        self.finish(&transfer.target).await?;
+        if self.request.delete && self.report.succeeded() {
+            self.mirror(&transfer, expected).await?;
+        }
+        Ok(())
+    }
+
+    fn nothing_matches(&self) -> Result<(), SyncError> {
+        if self.request.fail_if_missing { Err(SyncError::NothingMatches) } else { Ok(()) }
+    }
+
+    async fn folder_target(&self, destination: &Location) -> Result<Target, SyncError> {
+        match destination {
+            Location::Local(path) => self.directory(path.clone()).await,
+            Location::S3(path) => {
+                let folder = path.with_key(path.folder_key());
+                let client = self.job.client().await;
+                let occupied = match source::in_s3(&client, &folder, None).await {
+                    Ok(there) => !matches!(there, Source::Missing),
+                    // The embedded S3 makes it with its first object; S3 refuses that one by name.
+                    Err(error) if error.is_no_bucket() => false,
+                    Err(error) => return Err(error),
+                };
+                Ok(Target::S3(Keys::Below { folder, occupied }))
+            }
+        }
+    }
+
+    async fn directory(&self, path: PathBuf) -> Result<Target, SyncError> {
+        let dry = self.job.is_dry();
+        let placing =
+            blocking(move || if dry { Ok(Placing::dry(&path)) } else { Placing::new(&path) });
+        Ok(Target::Directory(Arc::new(placing.await?)))
+    }
+
+    fn transfer(&self, target: Target) -> Result<Transfer, SyncError> {
+        let request = self.request;
+        let config = &request.remote_to_local_config;
+        let partial_directory = match &config.custom_tmp_dir {
+            Some(directory) if config.use_custom_tmp_dir => {
+                match Location::parse(directory, &self.job.mounts)? {
+                    Location::Local(path) => Some(path),
+                    Location::S3(_) => None,
+                }
+            }
+            _ => None,
+        };
+        let lazy_client = Arc::clone(&self.job.lazy_client);
+        let progress = Arc::clone(&self.job.progress);
+        Ok(Transfer {
+            wire: Wire::new(lazy_client, self.concurrency(), progress),
+            rules: Rules {
+                force: request.force,
+                size_only: request.size_only && request.retain_source_data,
+                moves: !request.retain_source_data,
+                dry_run: self.job.is_dry(),
+                partial_directory,
+            },
+            target,
+        })
+    }
+
+    fn concurrency(&self) -> usize {
+        usize::try_from(self.request.max_concurrency).unwrap_or(usize::MAX).clamp(1, 1000)
+    }
+
+    /// Counts an outcome, and records the source where it is to be removed.
+    fn take(
+        &mut self,
+        transfer: &Transfer,
+        item: &Arc<Item>,
+        outcome: Result<Outcome, SyncError>,
+    ) -> Result<(), SyncError> {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.report.failures.push(Failure::new(item.path(), &error));
+                return Ok(());
+            }
+        };
+        self.job.progress.add_file(outcome);
+        self.report.add(outcome);
+        if let Some(tell) = &self.job.dry_run {
+            if let Outcome::Transferred { .. } = outcome {
+                tell(&transfer.intent(item));
+            }
+            return Ok(());
+        }
+        let Some(journal) = self.journal.as_mut() else { return Ok(()) };
+        let source = match &item.origin {
+            Origin::Object { path, etag } => VerifiedSource::Object {
+                bucket: path.bucket.clone(),
+                key: path.key.clone(),
+                etag: etag.clone(),
+            },
+            Origin::File(path) => VerifiedSource::File {
+                path: EncodedPath::new(path),
+                size: item.size,
+                modified_ns: nanoseconds(item.modified),
+            },
+            Origin::Directory(_) => return Ok(()),
+        };
+        journal.record(Verified { request: self.index, source })
+    }
+
+    /// Makes what arrived on disk durable.
+    async fn finish(&self, target: &Target) -> Result<(), SyncError> {
+        match target {
+            // What was skipped may be of a worker that was killed before this point.
+            Target::Directory(placing)
+                if !self.job.is_dry()
+                    && self.report.files_transferred + self.report.files_skipped > 0 =>
+            {
+                let root = placing.root().to_owned();
+                blocking(move || make_durable(&root)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn mirror(&mut self, transfer: &Transfer, expected: Expected) -> Result<(), SyncError> {
+        let (others, tell) = (self.others.to_vec(), self.job.dry_run.clone());
+        let mirrored = match &transfer.target {
+            Target::Directory(placing) => {
+                let placing = Arc::clone(placing);
+                blocking(move || mirror::on_disk(placing.root(), &expected, &others, tell.as_ref()))
+                    .await?
+            }
+            // Below a whole bucket lies what is not this demand's.
+            Target::S3(Keys::Below { folder, .. }) if !folder.key.is_empty() => {
+                let client = transfer.wire.client().await;
+                mirror::in_s3(&client, folder, &expected, &others, tell.as_ref()).await
+            }
+            Target::S3(_) => return Ok(()),
+        };
+        self.report.absorb(mirrored);
+        Ok(())
+    }
+}
+
+/// Waits for the transfer of `item`.
+async fn ended(
+    item: Arc<Item>,
+    run: JoinHandle<Result<Outcome, SyncError>>,
+) -> (Arc<Item>, Result<Outcome, SyncError>) {
+    (item, run.await.map_err(SyncError::CutOff).flatten())
+}
+
+/// The listed file where the filter takes it, or its failure.
+fn taken(item: Result<Item, Failure>, filter: &Filter) -> Option<Result<Item, Failure>> {
+    let Ok(item) = item else { return Some(item) };
+    match filter.takes(&item.path()) {
+        Ok(true) => Some(Ok(item)),
+        Ok(false) => None,
+        Err(error) => Some(Err(Failure::new(item.path(), &error))),
+    }
+}

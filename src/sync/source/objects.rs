@@ -1,0 +1,117 @@
+//! Looking at an S3 source.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::types::EncodingType;
+use percent_encoding::percent_decode_str;
+use tokio::sync::mpsc;
+
+use super::{AHEAD, Item, Items, Origin, Source};
+use crate::sync::error::{Failure, SyncError};
+use crate::sync::location::S3Path;
+use crate::sync::s3::integrity::head;
+use crate::sync::s3::{length, time};
+
+/// Looks at an S3 source. `prefix` is what is cut off keys to get relative paths.
+pub(in crate::sync) async fn in_s3(
+    client: &Client,
+    source: &S3Path,
+    prefix: Option<&str>,
+) -> Result<Source, SyncError> {
+    if let Some(prefix) = prefix.filter(|prefix| !source.key.starts_with(*prefix)) {
+        return Err(SyncError::Prefix(prefix.to_owned()));
+    }
+    let folder = source.with_key(source.folder_key());
+    let prefix = match prefix {
+        // Cut at whole segments where it ends at one.
+        Some(prefix) if folder.key[prefix.len()..].starts_with('/') => format!("{prefix}/"),
+        Some(prefix) => prefix.to_owned(),
+        None => folder.key.clone(),
+    };
+    let has_folder = async {
+        let first = list_page(client, &folder, None, Some(1)).await?;
+        Ok::<_, SyncError>(!first.contents().is_empty())
+    };
+    if source.is_folder() {
+        return Ok(if has_folder.await? {
+            Source::Folder(list(client.clone(), folder, prefix))
+        } else {
+            Source::Missing
+        });
+    }
+    match tokio::try_join!(head(client, source), has_folder)? {
+        (Some(_), true) => Err(SyncError::ObjectAndFolder),
+        (None, true) => Ok(Source::Folder(list(client.clone(), folder, prefix))),
+        (None, false) => Ok(Source::Missing),
+        (Some(head), false) => Ok(Source::Single(Box::new(Item {
+            relative: source.key.strip_prefix(&prefix).unwrap_or_default().into(),
+            size: length(head.content_length()).unwrap_or(0),
+            modified: time(head.last_modified()),
+            origin: Origin::Object {
+                path: source.clone(),
+                etag: head.e_tag().unwrap_or_default().to_owned(),
+            },
+        }))),
+    }
+}
+
+/// The objects below `folder`, in the order of their keys, listed ahead of what is done with them.
+pub(in crate::sync) fn list(client: Client, folder: S3Path, prefix: String) -> Items {
+    let (found, ahead) = mpsc::channel(AHEAD);
+    tokio::spawn(async move {
+        let mut token = None;
+        loop {
+            let page = match list_page(&client, &folder, token, None).await {
+                Ok(page) => page,
+                Err(error) => {
+                    let _ = found.send(Err(Failure::new(&folder, &error))).await;
+                    return;
+                }
+            };
+            for object in page.contents() {
+                let key = decode(object.key().unwrap_or_default());
+                let item = Item {
+                    relative: key.strip_prefix(&prefix).unwrap_or(&key).to_owned().into(),
+                    size: length(object.size()).unwrap_or(0),
+                    modified: time(object.last_modified()),
+                    origin: Origin::Object {
+                        path: folder.with_key(key),
+                        etag: object.e_tag().unwrap_or_default().to_owned(),
+                    },
+                };
+                if found.send(Ok(item)).await.is_err() {
+                    return;
+                }
+            }
+            token = page.next_continuation_token;
+            if token.is_none() {
+                return;
+            }
+        }
+    });
+    ahead
+}
+
+async fn list_page(
+    client: &Client,
+    folder: &S3Path,
+    token: Option<String>,
+    limit: Option<i32>,
+) -> Result<ListObjectsV2Output, SyncError> {
+    client
+        .list_objects_v2()
+        .bucket(&folder.bucket)
+        .prefix(&folder.key)
+        // XML has no way to carry every key.
+        .encoding_type(EncodingType::Url)
+        .set_continuation_token(token)
+        .set_max_keys(limit)
+        .send()
+        .await
+        .map_err(SyncError::s3("ListObjectsV2"))
+}
+
+/// S3 writes a space as `+` and a plus as `%2B`.
+fn decode(key: &str) -> String {
+    percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
