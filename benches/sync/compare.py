@@ -102,6 +102,13 @@ def same(one, other):
                 return True
 
 
+def warm(directory):
+    for path in files(directory).values():
+        with open(path, "rb", buffering=0) as file:
+            while file.read(MIB):
+                pass
+
+
 def sum_of(prefix):
     return urlopen(f"{ENVIRONMENT['AWS_ENDPOINT_URL']}/-/sum?prefix={prefix}").read().decode()
 
@@ -163,6 +170,9 @@ def measure(options, tools, sets, directory, commands):
                     copy = directory / f"{direction}-{name}-{round}-{tool}"
                     copy.mkdir()
                     os.sync()
+                    if up:
+                        # rclone drops from the page cache what it has read; all find it there.
+                        warm(source)
                     ends = [f"{source}/", f"s3://bench/{prefix}"] if up else [f"s3://bench/down/{name}/", f"{copy}/"]
                     result = run(commands[tool](*ends, up, name), log)
                     results[direction, name, tool].append(result)
