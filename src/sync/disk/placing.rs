@@ -11,7 +11,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sha2::{Digest, Sha256};
 
 use crate::sync::error::SyncError;
-use crate::sync::s3::integrity::hex;
 
 /// Bytes in a file's name (limits.h).
 const NAME_MAX: usize = 255;
@@ -144,7 +143,7 @@ pub(in crate::sync) fn beside(path: &Path, suffix: &str) -> PathBuf {
     if 1 + name.len() + suffix.len() <= NAME_MAX {
         own.extend_from_slice(name);
     } else {
-        let hash = hex(&Sha256::digest(name)[..8]);
+        let hash = hex::encode(&Sha256::digest(name)[..8]);
         own.extend_from_slice(&name[..NAME_MAX - 1 - hash.len() - suffix.len()]);
         own.extend_from_slice(hash.as_bytes());
     }

@@ -87,13 +87,13 @@ impl Fingerprint {
             (Self::Whole(_, expected), Hasher::Whole(checksum)) => {
                 BASE64_STANDARD.encode(checksum.finalize()) == *expected
             }
-            (Self::Md5(expected), Hasher::Md5(md5)) => hex(&md5.finalize()) == *expected,
+            (Self::Md5(expected), Hasher::Md5(md5)) => hex::encode(md5.finalize()) == *expected,
             (Self::Parts(expected, _), Hasher::Parts { part, left, size, mut digests, ended }) => {
                 let last = u64::from(left < size);
                 if last > 0 {
                     digests.update(part.finalize());
                 }
-                format!("{}-{}", hex(&digests.finalize()), ended + last) == *expected
+                format!("{}-{}", hex::encode(digests.finalize()), ended + last) == *expected
             }
             _ => false,
         }
@@ -136,7 +136,7 @@ impl Fingerprint {
                     digests.update(md5.finalize());
                     count += 1;
                 }
-                format!("{}-{count}", hex(&digests.finalize())) == *expected
+                format!("{}-{count}", hex::encode(digests.finalize())) == *expected
             }
             _ => false,
         }
@@ -325,13 +325,4 @@ pub(in crate::sync) async fn head(
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-pub(in crate::sync) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
