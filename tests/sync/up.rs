@@ -1,7 +1,7 @@
 //! A directory to S3, S3 to S3, and directory to directory.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::json;
 
@@ -108,6 +108,21 @@ async fn s3_copies_to_s3_and_directories_to_directories() {
     lab.sync(&from, &lab.text("local"), filtered).await.ok();
     assert_eq!(tree(&lab.path("local")).len(), 1);
     assert_eq!(tree(&lab.object("from")).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_copied_between_directories_stays_one_and_runs_with_no_other_rights() {
+    let lab = Lab::open().await;
+    for (name, mode) in [("program", 0o755), ("private", 0o600), ("shared", 0o664), ("su", 0o4755)]
+    {
+        lab.write(&format!("s/{name}"), name);
+        fs::set_permissions(lab.path(&format!("s/{name}")), Permissions::from_mode(mode)).unwrap();
+    }
+    lab.sync(&lab.text("s"), &lab.text("d"), json!({})).await.ok();
+    for (name, mode) in [("program", 0o755), ("private", 0o600), ("shared", 0o664), ("su", 0o755)] {
+        let copied = fs::metadata(lab.path(&format!("d/{name}"))).unwrap().permissions().mode();
+        assert_eq!(copied & 0o7777, mode, "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! Copies that do not leave their side: from S3 to S3 by S3 itself, from disk to disk.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::types::CompletedPart;
@@ -167,6 +168,9 @@ pub(in crate::sync) async fn on_disk(
         if found != bytes || after.modified().ok() != before.modified().ok() {
             return Err(SyncError::Changed);
         }
+        // A program stays one. Whose rights it runs with is not copied.
+        let mode = Permissions::from_mode(before.permissions().mode() & 0o777);
+        partial.file().set_permissions(mode).map_err(SyncError::file("write", partial.path()))?;
         partial.publish()?;
         Ok(Outcome::Transferred { bytes })
     })
