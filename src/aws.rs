@@ -10,6 +10,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::ResponseChecksumValidation;
+use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
@@ -130,7 +131,12 @@ pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     let mut builder = aws_sdk_s3::config::Builder::from(config)
         .force_path_style(custom)
         // Whole objects are asked for with their checksums; parts of them have none of their own.
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        // Of many transfers at once a moment without network would fail those that come last: by
+        // default all calls share the tries of about a hundred.
+        .retry_partition(
+            RetryPartition::custom("s3").token_bucket(TokenBucket::unlimited()).build(),
+        );
     if let Some(http) = config.http_client()
         && endpoint.is_some_and(|url| Url::parse(&url).is_ok_and(|url| is_loopback(&url)))
     {

@@ -34,6 +34,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
+use worker::Ending;
 
 pub use exit::Exit;
 pub use failure::complain;
@@ -107,12 +108,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments).await.into(),
         Command::Check(arguments) => check::run(&arguments).await.into(),
         Command::Plan(arguments) => plan::run(&arguments).await.into(),
-        Command::Sync(arguments) => {
-            worker::end_when_told();
-            Box::pin(sync::run(arguments)).await.into()
-        }
+        Command::Sync(arguments) => Box::pin(sync::run(arguments, Ending::at_once())).await.into(),
         Command::Remove(arguments) => {
-            worker::end_when_told();
+            let _ending = Ending::at_once();
             remove::run(arguments).await.into()
         }
         Command::Openapi => openapi::run().into(),

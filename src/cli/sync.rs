@@ -4,12 +4,14 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde::Serialize;
-use tokio::task::JoinHandle;
 
 use super::exit::Exit;
 use super::failure::complain;
 use super::terminal::{Terminal, printable};
+use super::worker::Ending;
 use crate::plan::data_sync::{DataSyncRequest, FilterConfig, Patterns, RemoteToLocalConfig};
 use crate::plan::submission::{Mount, Task};
 use crate::plan::worker::TASK_VARIABLE;
@@ -56,7 +58,7 @@ pub(super) struct Arguments {
 }
 
 /// Transfers, and prints the result as the last line on standard output.
-pub(super) async fn run(arguments: Arguments) -> Exit {
+pub(super) async fn run(arguments: Arguments, ending: Ending) -> Exit {
     let lock_timeout = Duration::from_secs(arguments.lock_timeout);
     let mounts = mounts_of_environment().await;
     let worker = Worker::new(mounts.clone(), lock_timeout);
@@ -69,10 +71,11 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
             Ok(task) => {
                 // Of mounts that reach equally far the task's, which are last, are taken.
                 let mounts = mounts.into_iter().chain(task.mounts.clone()).collect();
-                let worker = Worker::new(mounts, lock_timeout);
+                let worker = Arc::new(Worker::new(mounts, lock_timeout));
                 let _shown = sync::show(worker.progress());
-                let work = tokio::spawn(async move { worker.run(&task).await });
-                carried_out(work, false).await
+                let run = Arc::clone(&worker);
+                let work = async move { run.run(&task).await };
+                carry_out(&worker, work.boxed(), false, ending).await
             }
             Err(error) => unusable(&error),
         };
@@ -89,11 +92,12 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     if arguments.prepare {
         return print_batches(&worker, &batch.requests).await;
     }
-    let worker = if arguments.dry_run { Worker::dry(mounts, tell()) } else { worker };
+    let worker = Arc::new(if arguments.dry_run { Worker::dry(mounts, tell()) } else { worker });
     let _shown = sync::show(worker.progress());
     let sync::Batch { requests, allow_partial_failure } = batch;
-    let work = tokio::spawn(async move { worker.run_requests(&requests).await });
-    carried_out(work, allow_partial_failure).await
+    let run = Arc::clone(&worker);
+    let work = async move { run.run_requests(&requests).await };
+    carry_out(&worker, work.boxed(), allow_partial_failure, ending).await
 }
 
 /// `--task` without a task.
@@ -163,10 +167,21 @@ fn print(answer: &impl Serialize, exit: Exit) -> Exit {
     printed.map_or_else(|error| unusable(&error), |()| exit)
 }
 
-/// Waits for the work, which runs among the transfers it waits for: on a thread of its own it would
-/// have to be woken for each of them.
-async fn carried_out(work: JoinHandle<Report>, allow_partial_failure: bool) -> Exit {
-    match work.await {
+/// Has the work run among the transfers it waits for: on a thread of its own it would have to be
+/// woken for each of them. Told to end, it leaves nothing behind that it had begun.
+async fn carry_out(
+    worker: &Worker,
+    work: BoxFuture<'static, Report>,
+    allow_partial_failure: bool,
+    ending: Ending,
+) -> Exit {
+    let work = worker.start(work);
+    let under_way = work.abort_handle();
+    let give_up = || async move {
+        under_way.abort();
+        worker.give_up().await;
+    };
+    match ending.after(work, give_up).await {
         Ok(report) => finish(&report, allow_partial_failure),
         Err(error) => {
             complain(&error);

@@ -1,21 +1,83 @@
-//! What commands need that run as the first process of a container.
+//! What commands need that run as the first process of a container, or at a terminal: an end when
+//! they are told to.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::future::Future;
+use std::process::exit;
+use std::time::Duration;
 
-/// 128 + SIGTERM, as shells tell it.
-const TERMINATED: i32 = 143;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-/// Lets SIGTERM end this process from now on. The first process of a container is not ended by it
-/// otherwise (kill(2)), and its job would go on until it is killed. What is under way is left as a
-/// kill leaves it: the next run finishes it.
-pub(super) fn end_when_told() {
-    let Ok(mut told) = signal(SignalKind::terminate()) else {
-        // Then it ends by being killed.
-        return;
-    };
-    tokio::spawn(async move {
-        told.recv().await;
-        eprintln!("terminated");
-        std::process::exit(TERMINATED);
-    });
+/// How long tidying up may take: less than Batch and Docker wait before they kill.
+const TIDYING: Duration = Duration::from_secs(8);
+
+/// Ends this process when SIGTERM or SIGINT says so. The first process of a container is not ended
+/// by them otherwise (kill(2)), and its job would go on until it is killed.
+#[derive(Debug)]
+pub(super) struct Ending(JoinHandle<()>);
+
+impl Ending {
+    /// From now on, at once.
+    pub fn at_once() -> Self {
+        // Listens before it returns: a signal meanwhile is not lost.
+        let signals = Signals::listen();
+        Self(tokio::spawn(async { exit(signals.told().await) }))
+    }
+
+    /// From now on, after the work has been given up and what it had begun was tidied up. Answers
+    /// what the work does where nothing ends it.
+    pub async fn after<T, F: Future<Output = ()>>(
+        self,
+        work: impl Future<Output = T>,
+        give_up: impl FnOnce() -> F,
+    ) -> T {
+        let signals = Signals::listen();
+        self.0.abort();
+        tokio::select! {
+            done = work => done,
+            code = signals.told() => {
+                if timeout(TIDYING, give_up()).await.is_err() {
+                    eprintln!("not everything that had begun could be tidied up");
+                }
+                exit(code)
+            }
+        }
+    }
+}
+
+/// The signals that end a run; none where the system does not let them be listened to, and then
+/// they do what they do by default.
+struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+}
+
+impl Signals {
+    fn listen() -> Self {
+        let listen = |kind| signal(kind).ok();
+        Self {
+            terminate: listen(SignalKind::terminate()),
+            interrupt: listen(SignalKind::interrupt()),
+        }
+    }
+
+    /// Waits for one, and says so; answers 128 and its number, as shells tell it.
+    async fn told(self) -> i32 {
+        let (code, told) = tokio::select! {
+            () = comes(self.terminate) => (143, "terminated"),
+            () = comes(self.interrupt) => (130, "interrupted"),
+        };
+        eprintln!("{told}");
+        code
+    }
+}
+
+async fn comes(signal: Option<Signal>) {
+    match signal {
+        Some(mut signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
 }

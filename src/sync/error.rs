@@ -45,8 +45,10 @@ pub enum SyncError {
     S3 {
         /// S3's name of the call.
         operation: &'static str,
-        /// S3's code, such as `NoSuchKey`, or none when it could not be reached.
+        /// S3's code, such as `NoSuchKey`, or none where it gave none.
         code: Option<String>,
+        /// Whether the connection failed, or broke before the answer was whole.
+        cut_off: bool,
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
@@ -167,7 +169,12 @@ impl SyncError {
                 return Self::Changed;
             }
             let code = code.or_else(|| (status == Some(404)).then(|| "NotFound".to_owned()));
-            Self::S3 { operation, code, source: Box::new(error) }
+            let cut_off = match &error {
+                SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+                SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
+                _ => false,
+            };
+            Self::S3 { operation, code, cut_off, source: Box::new(error) }
         }
     }
 
@@ -192,11 +199,13 @@ impl SyncError {
     }
 
     /// Whether the same transfer may succeed when tried again: what broke was on the wire, in either
-    /// direction, or S3 has too much to do, where the SDK stops trying when many calls fail at
-    /// once.
+    /// direction, or S3 has too much to do for longer than the SDK tries.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Body(_) | Self::Size { .. } | Self::Checksum { .. } => true,
+            Self::Body(_)
+            | Self::Size { .. }
+            | Self::Checksum { .. }
+            | Self::S3 { cut_off: true, .. } => true,
             Self::S3 { code: Some(code), .. } => PASSING.contains(&code.as_str()),
             _ => false,
         }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use tokio_util::task::TaskTracker;
 
 use super::outcome::Intent;
 use super::progress::Progress;
+use super::s3::multipart::OpenUploads;
 use super::s3::wire::LazyClient;
 use crate::plan::submission::Mount;
 
@@ -21,6 +23,9 @@ pub(super) struct Job {
     pub dry_run: Option<Tell>,
     pub progress: Arc<Progress>,
     pub lazy_client: Arc<LazyClient>,
+    /// The work and the transfers of single files, while they run.
+    pub tasks: TaskTracker,
+    pub uploads: Arc<OpenUploads>,
 }
 
 impl Job {
@@ -31,6 +36,8 @@ impl Job {
             dry_run: None,
             progress: Arc::default(),
             lazy_client: Arc::default(),
+            tasks: TaskTracker::new(),
+            uploads: Arc::default(),
         }
     }
 

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::held::Held;
-use crate::lab::{Lab, bytes, names, tree, write};
+use crate::lab::{Lab, bytes, ended, names, tree, write};
 use crate::mishaps::Mishap;
 
 const STRANGE: [&str; 22] = [
@@ -224,25 +228,53 @@ async fn an_object_that_goes_or_changes_while_it_is_brought_fails_or_arrives_who
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_written_to_while_it_is_copied_is_not_taken_for_copied() {
     let lab = Lab::open().await;
-    lab.write("s/log", bytes(32 << 20));
     lab.write("s/still", "still");
-    let growing = lab.path("s/log");
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let writer = std::thread::spawn(move || {
-        use std::io::Write;
-        let mut file = fs::File::options().append(true).open(growing).unwrap();
-        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-            file.write_all(b"line\n").unwrap();
+    let log = lab.path("s/log");
+    fs::File::create(&log).unwrap().set_len(256 << 20).unwrap();
+    // One that was copied before it could be stopped is copied again.
+    let ran = loop {
+        let _ = fs::remove_dir_all(lab.path("copy"));
+        let mut command = lab.command(&["sync", &lab.text("s"), &lab.text("copy")]);
+        let mut worker = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_raw(worker.id().unwrap().try_into().unwrap()).unwrap();
+        let mut until = async |condition: &dyn Fn() -> bool| {
+            while worker.try_wait().unwrap().is_none() && !condition() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            worker.try_wait().unwrap().is_none()
+        };
+        if !until(&|| is_under_way(&lab.path("copy"))).await {
+            continue;
         }
-    });
-    let ran = lab.sync(&lab.text("s"), &lab.text("copy"), json!({})).await;
-    stop.send(()).unwrap();
-    writer.join().unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        if !until(&|| is_stopped(pid)).await {
+            continue;
+        }
+        let stopped_in_time = is_under_way(&lab.path("copy"));
+        fs::File::options().append(true).open(&log).unwrap().write_all(b"line\n").unwrap();
+        kill_process(pid, Signal::CONT).unwrap();
+        let ran = ended(worker.wait_with_output().await.unwrap());
+        if stopped_in_time {
+            break ran;
+        }
+    };
     let failures = ran.failures();
     assert!(failures.contains("s/log\"") && failures.contains("changed"), "{failures}");
     assert_eq!(names(&lab.path("copy")), ["still"]);
     lab.sync(&lab.text("s"), &lab.text("copy"), json!({})).await.ok();
     assert!(tree(&lab.path("copy")) == tree(&lab.path("s")));
+}
+
+/// Whether some of a large file has been written, and not all.
+fn is_under_way(directory: &Path) -> bool {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let sizes = entries.filter(|entry| entry.file_name().as_bytes().ends_with(b".part"));
+    sizes.flat_map(|entry| entry.metadata()).any(|file| (1..256 << 20).contains(&file.len()))
+}
+
+fn is_stopped(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid()));
+    stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
 }
 
 #[tokio::test(flavor = "multi_thread")]

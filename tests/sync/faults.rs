@@ -76,6 +76,24 @@ async fn what_breaks_on_the_wire_for_a_while_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_moment_without_network_fails_none_of_many_files() {
+    let (lab, held) = (Lab::open().await, Held::default());
+    for index in 0..200 {
+        let key = format!("f/{index:03}");
+        held.put(&key, key.clone());
+        held.meet("GetObject", &key, 2, Mishap::Unanswered);
+    }
+    let request = json!({
+        "source_path": "s3://data/f", "destination_path": lab.text("f"), "max_concurrency": 200,
+    });
+    let mut command = lab.command(&["sync", &request.to_string()]);
+    command.env("AWS_ENDPOINT_URL_S3", format!("http://{}", held.serve().await));
+    let result = ran(command).await.ok();
+    assert_eq!(result["files_transferred"], 200);
+    assert_eq!(held.called("GetObject").len(), 600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_stays_broken_fails_by_name_and_leaves_no_file() {
     let (lab, held) = (Lab::open().await, Held::default());
     held.put("f/fine", "fine");

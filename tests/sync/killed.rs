@@ -1,4 +1,5 @@
-//! A worker that is killed: what it had brought is not brought again.
+//! A worker that is killed: what it had brought is not brought again. One that is told to end tidies
+//! up first.
 
 use std::fs;
 use std::process::Stdio;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::held::Held;
 use crate::lab::{bytes, tree};
@@ -51,6 +52,35 @@ async fn files_that_a_killed_worker_brought_are_not_fetched_again() {
     assert!(fs::read(lab.path("f/large")).unwrap() == bytes((17 << 20) + 1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_told_to_end_leaves_nothing_half_done_behind() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let held = Held::default();
+        let lab = held.open().await;
+        held.put("f/large", bytes((17 << 20) + 1));
+        lab.write("s/large", bytes((17 << 20) + 1));
+        held.meet("GetObject", "f/large", 1, Mishap::Stuck);
+        held.meet("UploadPart", "k/large", 1, Mishap::Stuck);
+        let down = ("s3://data/f".to_owned(), lab.text("f"), "GetObject", "f/large");
+        let up = (lab.text("s"), "s3://data/k".to_owned(), "UploadPart", "k/large");
+        for (source, destination, call, key) in [down, up] {
+            let mut command = lab.command(&["sync", &source, &destination]);
+            let mut worker = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            held.call(call, key).await;
+            kill_process(pid(&worker), signal).unwrap();
+            assert_eq!(worker.wait().await.unwrap().code(), Some(code), "{call}");
+        }
+        assert!(tree(&lab.path("f")).is_empty(), "{:?}", tree(&lab.path("f")).keys());
+        assert!(held.get("k/large").is_none());
+        assert_eq!(held.called("AbortMultipartUpload"), ["k/large"]);
+        assert_eq!(held.uploads_left(), 0);
+    }
+}
+
+fn pid(worker: &Child) -> Pid {
+    Pid::from_raw(worker.id().unwrap().try_into().unwrap()).unwrap()
+}
+
 #[tokio::test]
 async fn a_worker_listens_when_it_is_told_to_end() {
     // What does not listen is ended by the signal too, but not as the first process of a container.
@@ -62,8 +92,7 @@ async fn a_worker_listens_when_it_is_told_to_end() {
         .unwrap();
     // Its request never ends.
     let _request = worker.stdin.take();
-    let pid = worker.id().unwrap();
-    let status = format!("/proc/{pid}/status");
+    let status = format!("/proc/{}/status", worker.id().unwrap());
     let listens = || {
         let status = fs::read_to_string(&status).unwrap();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
@@ -76,7 +105,6 @@ async fn a_worker_listens_when_it_is_told_to_end() {
     })
     .await
     .unwrap();
-    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
+    kill_process(pid(&worker), Signal::TERM).unwrap();
     assert_eq!(worker.wait().await.unwrap().code(), Some(143));
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials as Keys, Region};
@@ -139,7 +139,11 @@ pub fn client(endpoint_url: &str, secret: &str) -> Client {
 }
 
 pub async fn ran(mut command: Command) -> Ran {
-    let output = command.output().await.unwrap();
+    ended(command.output().await.unwrap())
+}
+
+/// What a worker that has ended left.
+pub fn ended(output: Output) -> Ran {
     let stdout = String::from_utf8(output.stdout).unwrap();
     let last = stdout.lines().last().unwrap_or("null");
     Ran {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::disk::lock::Lock;
 use super::disk::placing::{Placing, make_durable};
@@ -159,8 +159,9 @@ impl Run<'_> {
             if ends_bin {
                 self.finish(&transfer.target).await?;
             }
-            let run = tokio::spawn(Arc::clone(&transfer).one(Arc::clone(&item)));
-            under_way.push(ended(item, run));
+            let run = self.job.tasks.spawn(Arc::clone(&transfer).one(Arc::clone(&item)));
+            // Where the work is given up, so is each transfer.
+            under_way.push(ended(item, AbortOnDropHandle::new(run)));
         }
         while let Some((item, outcome)) = under_way.next().await {
             self.take(&transfer, &item, outcome)?;
@@ -216,10 +217,14 @@ impl Run<'_> {
             }
             _ => None,
         };
-        let lazy_client = Arc::clone(&self.job.lazy_client);
-        let progress = Arc::clone(&self.job.progress);
+        let Job { lazy_client, uploads, progress, .. } = self.job;
         Ok(Transfer {
-            wire: Wire::new(lazy_client, self.concurrency(), progress),
+            wire: Wire::new(
+                Arc::clone(lazy_client),
+                Arc::clone(uploads),
+                self.concurrency(),
+                Arc::clone(progress),
+            ),
             rules: Rules {
                 force: request.force,
                 size_only: request.size_only && request.retain_source_data,
@@ -312,7 +317,7 @@ impl Run<'_> {
 /// Waits for the transfer of `item`.
 async fn ended(
     item: Arc<Item>,
-    run: JoinHandle<Result<Outcome, SyncError>>,
+    run: AbortOnDropHandle<Result<Outcome, SyncError>>,
 ) -> (Arc<Item>, Result<Outcome, SyncError>) {
     (item, run.await.map_err(SyncError::CutOff).flatten())
 }

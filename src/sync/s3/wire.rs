@@ -8,6 +8,7 @@ use aws_sdk_s3::Client;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::time::sleep;
 
+use super::multipart::OpenUploads;
 use crate::aws;
 use crate::sync::disk::pace::Disk;
 use crate::sync::error::SyncError;
@@ -39,6 +40,8 @@ impl LazyClient {
 #[derive(Debug, Clone)]
 pub(in crate::sync) struct Wire {
     client: Arc<LazyClient>,
+    /// Those of all requests.
+    pub uploads: Arc<OpenUploads>,
     /// One permit a call that carries bytes, across objects and parts.
     permits: Arc<Semaphore>,
     concurrency: usize,
@@ -50,9 +53,15 @@ pub(in crate::sync) struct Wire {
 }
 
 impl Wire {
-    pub fn new(client: Arc<LazyClient>, concurrency: usize, progress: Arc<Progress>) -> Self {
+    pub fn new(
+        client: Arc<LazyClient>,
+        uploads: Arc<OpenUploads>,
+        concurrency: usize,
+        progress: Arc<Progress>,
+    ) -> Self {
         Self {
             client,
+            uploads,
             permits: Arc::new(Semaphore::new(concurrency)),
             memory: Arc::new(Semaphore::new(MEMORY)),
             concurrency,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use super::disk::access;
 use super::error::{Failure, SyncError, blocking};
@@ -22,7 +23,6 @@ use super::outcome::Report;
 use super::progress::Progress;
 use super::removal::{self, moved};
 use super::request;
-use super::s3::integrity::hex;
 use super::source::survey;
 use crate::plan::data_sync::DataSyncRequest;
 use crate::plan::submission::{Mount, Step, Task};
@@ -51,6 +51,22 @@ impl Worker {
     /// What it has done so far.
     pub fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.job.progress)
+    }
+
+    /// Runs work of this worker's as a task.
+    pub fn start<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.job.tasks.spawn(work)
+    }
+
+    /// Waits until work that was aborted has let go of its files, then abandons the multipart
+    /// uploads it had begun, for whose parts S3 would go on charging.
+    pub async fn give_up(&self) {
+        self.job.tasks.close();
+        self.job.tasks.wait().await;
+        self.job.uploads.abandon(&self.job.lazy_client).await;
     }
 
     pub(super) fn job(&self) -> &Job {
@@ -267,5 +283,5 @@ fn temporary_directory() -> Result<TempDir, SyncError> {
 
 fn fingerprint(task: &Task) -> String {
     let json = serde_json::to_vec(task).unwrap_or_default();
-    hex(&Sha256::digest(json))
+    hex::encode(Sha256::digest(json))
 }
