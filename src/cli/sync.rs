@@ -96,7 +96,7 @@ pub(super) async fn run(arguments: Arguments, ending: Ending) -> Exit {
     let _shown = sync::show(worker.progress());
     let sync::Batch { requests, allow_partial_failure } = batch;
     let run = Arc::clone(&worker);
-    let work = async move { run.run_requests(&requests).await };
+    let work = async move { run.run_requests(&requests, allow_partial_failure).await };
     carry_out(&worker, work.boxed(), allow_partial_failure, ending).await
 }
 
@@ -206,7 +206,7 @@ pub(super) fn finish(report: &Report, allow_partial_failure: bool) -> Exit {
         // Where stderr is gone, the result still tells.
         let _ = writeln!(std::io::stderr(), "{failure}");
     }
-    let partly = allow_partial_failure && report.requests_succeeded > 0;
+    let partly = allow_partial_failure && report.requests_succeeded > 0 && !report.not_forgiven;
     print(report, if report.succeeded() || partly { Exit::Done } else { Exit::Failed })
 }
 

@@ -109,6 +109,9 @@ pub enum SyncError {
     /// What a source holds cannot be told in full.
     #[error("cannot list {0}")]
     Listing(String),
+    /// A listing that breaks off.
+    #[error("S3 says that there is more of it, and not how to get it")]
+    Truncated,
     /// A place for requests that is none in S3.
     #[error("`{0}` is no S3 path, where alone requests are put")]
     NoS3Path(String),
@@ -146,7 +149,9 @@ pub enum SyncError {
         timeout: Duration,
     },
     /// A removal that would take more than a demand's own.
-    #[error("it is a whole bucket, a mount or above one, which is never removed")]
+    #[error(
+        "it is a whole bucket, a mount or above one, or the current directory, which is never removed"
+    )]
     TooWide,
     /// A removal that would take what this step delivered.
     #[error("it holds what this step has just delivered")]

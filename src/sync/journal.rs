@@ -6,19 +6,23 @@
 //! that last mark the sources are whole, and everything is looked at again.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::error::SyncError;
 
 /// The journal's name in the working directory.
 pub const NAME: &str = ".demand.journal";
+
+const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -79,6 +83,8 @@ impl Journal {
             .append(removing)
             .write(true)
             .truncate(!removing)
+            // A command that wrote in this directory may have left a link of this name.
+            .custom_flags(NO_LINK)
             .open(path)
             .map_err(fail("open"))?;
         let mut journal = Self { path: path.to_owned(), file: BufWriter::new(file), removing };
@@ -121,7 +127,7 @@ impl Journal {
 
     /// The verified sources, in the order they were recorded, read from the file one by one.
     pub fn verified(&self) -> Result<impl Iterator<Item = Verified> + use<>, SyncError> {
-        let file = File::open(&self.path).map_err(SyncError::file("read", &self.path))?;
+        let file = read(&self.path).map_err(SyncError::file("read", &self.path))?;
         Ok(lines(file).filter_map(|line| match line {
             Line::Verified(verified) => Some(verified),
             _ => None,
@@ -136,10 +142,14 @@ impl Journal {
 }
 
 fn is_removing(path: &Path, task: &str) -> bool {
-    let Ok(file) = fs::File::open(path) else { return false };
+    let Ok(file) = read(path) else { return false };
     let mut lines = lines(file);
     matches!(lines.next(), Some(Line::Task(found)) if found == task)
         && lines.any(|line| matches!(line, Line::Removing))
+}
+
+fn read(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(NO_LINK).open(path)
 }
 
 /// The whole lines; a torn one, of a worker that was killed, ends them.

@@ -65,7 +65,30 @@ impl Location {
         if escapes(path) {
             return Err(LocationError::Escapes(text.to_owned()));
         }
-        Ok(Self::Local(PathBuf::from(path)))
+        // As one spelling, whatever slashes and dots it has in its middle and at its end.
+        Ok(Self::Local(Path::new(path).components().collect()))
+    }
+
+    /// The same location by the path that no link is on; what does not exist yet, below what does.
+    #[must_use]
+    pub fn real(&self) -> Self {
+        match self {
+            Self::S3(_) => self.clone(),
+            Self::Local(path) => Self::Local(real(path)),
+        }
+    }
+
+    /// The same location by its name in the directory it really lies in: of a link, the link's.
+    /// What has no name of its own, such as `.`, by that of what it leads to.
+    #[must_use]
+    pub fn unfollowed(&self) -> Self {
+        match self {
+            Self::Local(path) => match (path.parent(), path.file_name()) {
+                (Some(parent), Some(name)) => Self::Local(real(parent).join(name)),
+                _ => self.real(),
+            },
+            Self::S3(_) => self.clone(),
+        }
     }
 
     /// Whether `other` is this location or lies below it, by whole segments.
@@ -100,6 +123,19 @@ impl S3Path {
             && (self.key.trim_end_matches('/') == other.key
                 || other.key.starts_with(&self.folder_key()))
     }
+}
+
+/// The absolute path without links that `path` leads to.
+fn real(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    for ancestor in path.ancestors() {
+        let existing = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
+        if let Ok(existing) = existing.canonicalize() {
+            return missing.iter().rev().fold(existing, |path, name| path.join(name));
+        }
+        missing.extend(ancestor.file_name());
+    }
+    path.to_owned()
 }
 
 impl fmt::Display for Location {

@@ -32,6 +32,11 @@ pub enum Intent {
         /// Where it is.
         path: String,
     },
+    /// A source would be removed, since it is not retained.
+    Remove {
+        /// Where it is.
+        path: String,
+    },
 }
 
 impl fmt::Display for Intent {
@@ -41,6 +46,7 @@ impl fmt::Display for Intent {
                 write!(f, "transfer {source} -> {destination}")
             }
             Self::Delete { path } => write!(f, "delete {path}"),
+            Self::Remove { path } => write!(f, "remove {path}"),
         }
     }
 }
@@ -56,6 +62,9 @@ pub struct Report {
     pub files_skipped: u64,
     /// Their bytes.
     pub bytes_skipped: u64,
+    /// Whether something failed that is no request's transfer, and so never forgiven.
+    #[serde(skip)]
+    pub not_forgiven: bool,
     /// Bins that folders were taken in, one after the other.
     pub bins: u64,
     /// Files at a destination that are gone because its source has none of that name.
@@ -106,6 +115,7 @@ impl Report {
         self.paths_removed += other.paths_removed;
         self.requests_succeeded += other.requests_succeeded;
         self.requests_failed += other.requests_failed;
+        self.not_forgiven |= other.not_forgiven;
         self.dry_run |= other.dry_run;
         self.failures.extend(other.failures);
     }

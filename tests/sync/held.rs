@@ -1,7 +1,7 @@
 //! An S3 in memory: it holds what no file system can, answers MD5 tags as S3 does, and lies on
 //! demand. What goes wrong with its calls is in `mishaps`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -17,11 +17,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CopyPartResult, CreateMultipartUploadInput,
-    CreateMultipartUploadOutput, ETag, GetObjectInput, GetObjectOutput, HeadObjectInput,
-    HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, PutObjectInput,
-    PutObjectOutput, StreamingBlob, Timestamp, UploadPartCopyInput, UploadPartCopyOutput,
-    UploadPartInput, UploadPartOutput,
+    CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CopyObjectResult,
+    CopyPartResult, CopySource, CreateMultipartUploadInput, CreateMultipartUploadOutput,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
+    ETag, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
+    ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
@@ -61,6 +62,8 @@ pub struct Held {
     uploads: Arc<Mutex<BTreeMap<String, Parts>>>,
     begun: Arc<AtomicUsize>,
     mishaps: Arc<Mishaps>,
+    /// Keys that it refuses to delete.
+    kept: Arc<Mutex<BTreeSet<String>>>,
     copying: Arc<Copying>,
 }
 
@@ -130,6 +133,35 @@ impl Held {
     /// How many parts were copied at once at most, and how many in all.
     pub fn parts_copied(&self) -> (usize, usize) {
         (self.copying.most.load(SeqCst), self.copying.all.load(SeqCst))
+    }
+
+    /// The keys below a prefix, without it.
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let objects = self.objects.lock().unwrap();
+        objects.keys().filter_map(|key| key.strip_prefix(prefix)).map(str::to_owned).collect()
+    }
+
+    /// Refuses to delete an object.
+    pub fn keep(&self, key: &str) {
+        self.kept.lock().unwrap().insert(key.to_owned());
+    }
+
+    /// Deletes it again when it is told to.
+    pub fn let_go(&self, key: &str) {
+        self.kept.lock().unwrap().remove(key);
+    }
+
+    fn delete(&self, key: &str) -> Result<(), s3s::dto::Error> {
+        if self.kept.lock().unwrap().contains(key) {
+            return Err(s3s::dto::Error {
+                code: Some("AccessDenied".to_owned()),
+                key: Some(key.to_owned()),
+                message: Some("so it is".to_owned()),
+                ..Default::default()
+            });
+        }
+        self.remove(key);
+        Ok(())
     }
 
     fn size(&self, key: &str, content: &[u8]) -> Option<i64> {
@@ -382,6 +414,48 @@ impl S3 for Held {
         self.sign(&req.input.key, &crc64nvme(&content));
         self.put_in_parts(&req.input.key, content, size);
         Ok(S3Response::new(CompleteMultipartUploadOutput::default()))
+    }
+
+    async fn copy_object(
+        &self,
+        req: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
+        let CopySource::Bucket { key: source, .. } = &req.input.copy_source else {
+            return Err(s3_error!(NotImplemented));
+        };
+        let content = self.find(source)?;
+        let e_tag = Some(tag(&content));
+        self.put(&req.input.key, content);
+        let copy_object_result = Some(CopyObjectResult { e_tag, ..Default::default() });
+        Ok(S3Response::new(CopyObjectOutput { copy_object_result, ..Default::default() }))
+    }
+
+    async fn delete_objects(
+        &self,
+        req: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for object in req.input.delete.objects {
+            match self.delete(&object.key) {
+                Ok(()) => {
+                    deleted.push(DeletedObject { key: Some(object.key), ..Default::default() });
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        Ok(S3Response::new(DeleteObjectsOutput {
+            deleted: Some(deleted),
+            errors: Some(errors),
+            ..Default::default()
+        }))
+    }
+
+    async fn delete_object(
+        &self,
+        req: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.delete(&req.input.key).map_err(|_| s3_error!(AccessDenied))?;
+        Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
     async fn abort_multipart_upload(

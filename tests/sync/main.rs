@@ -23,6 +23,7 @@ mod many;
 mod mishaps;
 mod moto;
 mod mounts;
+mod moves;
 mod patience;
 #[path = "../moto/plain.rs"]
 mod plain;

@@ -120,6 +120,12 @@ pub(in crate::sync) fn is_partial(name: &[u8]) -> bool {
     name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
 }
 
+/// Whether a worker still writes the file of such a name at `path`.
+pub(in crate::sync) fn is_under_way(path: &Path) -> bool {
+    let file = OpenOptions::new().write(true).open(path);
+    file.map_or(true, |file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+}
+
 /// Opens and empties the file at `path`, unless another worker is writing it.
 fn take(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;

@@ -18,13 +18,23 @@ const NAME_MAX: usize = 255;
 const REMEMBERED: usize = 10_000;
 
 /// A destination directory that nothing placed in it can leave.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::sync) struct Placing {
     root: PathBuf,
     /// None where the directory is missing and is not to be made.
     real_root: Option<PathBuf>,
     makes: bool,
     checked: Mutex<HashSet<PathBuf>>,
+    aliases: Mutex<HashSet<Alias>>,
+}
+
+/// A directory below the destination that files were placed in through a link.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::sync) struct Alias {
+    /// As it was named.
+    pub path: PathBuf,
+    /// Where it really lies, below the destination too.
+    pub real: PathBuf,
 }
 
 impl Placing {
@@ -34,19 +44,25 @@ impl Placing {
         fs::create_dir_all(root).map_err(SyncError::file("create the directory", root))?;
         let real_root = root.canonicalize().map_err(SyncError::file("resolve", root))?;
         let real_root = Some(real_root);
-        Ok(Self { root: root.to_owned(), real_root, makes: true, checked: Mutex::default() })
+        Ok(Self { root: root.to_owned(), real_root, makes: true, ..Self::default() })
     }
 
     /// Tells where files would be placed, and makes nothing.
     pub fn dry(root: &Path) -> Self {
         let root = or_current(root);
         let real_root = root.canonicalize().ok();
-        Self { root: root.to_owned(), real_root, makes: false, checked: Mutex::default() }
+        Self { root: root.to_owned(), real_root, makes: false, ..Self::default() }
     }
 
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The directories below it that files were placed in through links.
+    pub fn aliases(&self) -> Vec<Alias> {
+        let aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+        aliases.iter().cloned().collect()
     }
 
     /// The place of the file `relative`.
@@ -114,12 +130,17 @@ impl Placing {
 
     fn check(&self, directory: &Path) -> Result<(), SyncError> {
         let Some(real_root) = &self.real_root else { return Ok(()) };
-        let real = directory.canonicalize().map_err(SyncError::file("resolve", directory))?;
-        if real.starts_with(real_root) {
-            Ok(())
-        } else {
-            Err(SyncError::LeadsOut(self.root.clone()))
+        let really = directory.canonicalize().map_err(SyncError::file("resolve", directory))?;
+        let Ok(real) = really.strip_prefix(real_root) else {
+            return Err(SyncError::LeadsOut(self.root.clone()));
+        };
+        if let Ok(path) = directory.strip_prefix(&self.root)
+            && path != real
+        {
+            let alias = Alias { path: path.to_owned(), real: real.to_owned() };
+            self.aliases.lock().unwrap_or_else(PoisonError::into_inner).insert(alias);
         }
+        Ok(())
     }
 }
 

@@ -8,10 +8,10 @@ mod partition;
 use aws_sdk_s3::primitives::ByteStream;
 use serde::Serialize;
 
-use super::error::SyncError;
+use super::error::{Failure, SyncError};
 use super::location::{Location, S3Path};
 use super::source::filter::Filter;
-use super::source::{self, Source};
+use super::source::{self, Source, Unlisted};
 use super::worker::Worker;
 use crate::plan::data_sync::DataSyncRequest;
 use partition::{Folder, Piece, batches};
@@ -60,10 +60,15 @@ pub async fn prepare(worker: &Worker, request: &DataSyncRequest) -> Result<Prepa
         Source::Folder(mut items) => {
             let (mut folder, mut listed, mut matched) = (Folder::default(), false, false);
             while let Some(item) = items.recv().await {
-                let item = item.map_err(|failure| SyncError::Listing(failure.to_string()))?;
-                if item.is_directory() {
-                    continue;
-                }
+                let item = match item {
+                    Ok(item) if item.is_directory() => continue,
+                    Ok(item) => item,
+                    // What filters leave out need not be listed.
+                    Err(Unlisted::Entry(failure)) if !filter.takes(&failure.path)? => continue,
+                    Err(unlisted) => {
+                        return Err(SyncError::Listing(Failure::from(unlisted).to_string()));
+                    }
+                };
                 listed = true;
                 if filter.takes(&item.path())? {
                     matched = true;

@@ -4,13 +4,16 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use aws_sdk_s3::Client;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
-use crate::sync::error::SyncError;
+use crate::sync::disk::partial::{is_partial, is_under_way};
+use crate::sync::disk::placing::Placing;
+use crate::sync::error::{Failure, SyncError};
 use crate::sync::job::Tell;
 use crate::sync::location::{Location, S3Path};
 use crate::sync::outcome::{Intent, Report};
@@ -27,8 +30,17 @@ impl Expected {
         self.0.insert(hash(relative.as_bytes()));
     }
 
+    /// Adds a folder, which an empty object may stand for.
+    pub fn add_folder(&mut self, relative: &OsStr) {
+        self.0.insert(hash(&[relative.as_bytes(), b"/"].concat()));
+    }
+
     fn has(&self, relative: &[u8]) -> bool {
         self.0.contains(&hash(relative))
+    }
+
+    fn has_folder(&self, relative: &Path) -> bool {
+        self.has(&[relative.as_os_str().as_bytes(), b"/"].concat())
     }
 }
 
@@ -38,43 +50,83 @@ fn hash(relative: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Deletes the files below `root` that are not expected, and the directories emptied by it; only
-/// tells of them where there is somebody to `tell`.
+/// Deletes the files placed by `placing` that are not expected, and the directories emptied by
+/// it; only tells of them where there is somebody to `tell`. `spared` are locations without links.
 pub(in crate::sync) fn on_disk(
-    root: &Path,
+    placing: &Placing,
     expected: &Expected,
     spared: &[Location],
     tell: Option<&Tell>,
-) -> Result<Report, SyncError> {
-    let mut report = Report::default();
+) -> Report {
+    let (root, mut report) = (placing.root(), Report::default());
     if tell.is_some() && !root.exists() {
-        return Ok(report);
+        return report;
     }
+    let real_root = Location::Local(root.to_owned()).real();
+    let Location::Local(real_root) = real_root else { return report };
+    let aliases = placing.aliases();
     for entry in WalkDir::new(root).min_depth(1) {
-        let entry = entry.map_err(|error| SyncError::file("list", root)(error.into()))?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                // Its directory went, with what was to be deleted in it.
+                if error.io_error().is_none_or(|error| error.kind() != io::ErrorKind::NotFound) {
+                    let path = error.path().unwrap_or(root).display().to_string();
+                    report.failures.push(Failure::new(path, &error));
+                }
+                continue;
+            }
+        };
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        let is_expected = expected.has(relative.as_os_str().as_bytes())
+            || aliases.iter().any(|alias| {
+                // Placed through a link, or the link itself.
+                let through = relative.strip_prefix(&alias.real).ok();
+                alias.path.starts_with(relative)
+                    || through.is_some_and(|rest| {
+                        expected.has(alias.path.join(rest).as_os_str().as_bytes())
+                    })
+            });
         if entry.file_type().is_dir()
-            || is_own(entry.file_name().as_bytes())
-            || expected.has(relative.as_os_str().as_bytes())
-            || is_spared(&Location::Local(entry.path().to_owned()), spared)
+            || is_expected
+            || is_kept(&entry)
+            || is_spared(&Location::Local(real_root.join(relative)), spared)
         {
             continue;
         }
-        report.files_deleted += 1;
         if let Some(tell) = tell {
+            report.files_deleted += 1;
             tell(&Intent::Delete { path: entry.path().display().to_string() });
             continue;
         }
-        fs::remove_file(entry.path()).map_err(SyncError::file("remove", entry.path()))?;
+        match fs::remove_file(entry.path()) {
+            // What was left under way was never there for anybody.
+            Ok(()) => report.files_deleted += u64::from(!is_partial(name(&entry))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let error = SyncError::file("remove", entry.path())(error);
+                report.failures.push(Failure::new(entry.path().display(), &error));
+                continue;
+            }
+        }
         for directory in relative.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()) {
-            let placeholder = [directory.as_os_str().as_bytes(), b"/"].concat();
             // Not empty is the common answer.
-            if expected.has(&placeholder) || fs::remove_dir(root.join(directory)).is_err() {
+            if expected.has_folder(directory) || fs::remove_dir(root.join(directory)).is_err() {
                 break;
             }
         }
     }
-    Ok(report)
+    report
+}
+
+/// Whether a file is one of a worker's own, which it still needs.
+fn is_kept(entry: &DirEntry) -> bool {
+    let name = name(entry);
+    is_own(name) && (!is_partial(name) || is_under_way(entry.path()))
+}
+
+fn name(entry: &DirEntry) -> &[u8] {
+    entry.file_name().as_bytes()
 }
 
 /// Deletes the objects below `folder` that are not expected, or tells of them.
@@ -91,8 +143,8 @@ pub(in crate::sync) async fn in_s3(
     while let Some(item) = there.recv().await {
         let item = match item {
             Ok(item) => item,
-            Err(failure) => {
-                report.failures.push(failure);
+            Err(unlisted) => {
+                report.failures.push(unlisted.into());
                 continue;
             }
         };

@@ -1,8 +1,10 @@
 //! Removing paths, as a task asks for. Beside it, `moved` removes the sources that a request does
-//! not retain, and `mirror` what a destination has and its source does not.
+//! not retain, `mirror` what a destination has and its source does not, and `unfinished` keeps the
+//! second from taking what the first has brought.
 
 pub(super) mod mirror;
 pub(super) mod moved;
+pub(super) mod unfinished;
 
 use std::fs;
 use std::io;
@@ -16,7 +18,7 @@ use super::location::Location;
 use super::outcome::Report;
 use super::s3::deletion::Doomed;
 use super::s3::integrity::head;
-use super::source::{Origin, list};
+use super::source::{Origin, list_all};
 
 /// What the name of a directory ends in that is being removed.
 const GOING: &str = ".demand-removed";
@@ -33,7 +35,8 @@ pub(super) async fn paths(job: &Job, paths: &[String], delivered: &[Location]) -
         }
     }
     for location in parents_only(locations) {
-        let removed = if delivered.iter().any(|delivered| location.contains(delivered)) {
+        let own = location.unfollowed();
+        let removed = if delivered.iter().any(|delivered| own.contains(&delivered.real())) {
             Err(SyncError::Delivered)
         } else {
             remove(job, &location, &mut report.failures).await
@@ -50,13 +53,24 @@ pub(super) async fn paths(job: &Job, paths: &[String], delivered: &[Location]) -
 fn parents_only(locations: Vec<Location>) -> Vec<Location> {
     let mut parents: Vec<Location> = Vec::new();
     for location in locations {
-        if parents.iter().any(|parent| parent.contains(&location)) {
+        if parents.iter().any(|parent| takes(parent, &location)) {
             continue;
         }
-        parents.retain(|parent| !location.contains(parent));
+        parents.retain(|parent| !takes(&location, parent));
         parents.push(location);
     }
     parents
+}
+
+/// Whether who removes `above` removes `below`. A folder is not the object of its name.
+fn takes(above: &Location, below: &Location) -> bool {
+    let is_folder_of = match (above, below) {
+        (Location::S3(above), Location::S3(below)) => {
+            above.key.strip_suffix('/') == Some(&below.key)
+        }
+        _ => false,
+    };
+    above.contains(below) && !is_folder_of
 }
 
 async fn remove(
@@ -66,13 +80,16 @@ async fn remove(
 ) -> Result<bool, SyncError> {
     match location {
         Location::Local(path) => {
-            let holds_mount =
-                job.mounts.iter().any(|mount| Path::new(&mount.mount_point).starts_with(path));
-            if holds_mount || path.parent().is_none() {
-                return Err(SyncError::TooWide);
-            }
-            let path = path.clone();
-            blocking(move || remove_local(&path)).await
+            let mounts: Vec<_> = job.mounts.iter().map(|mount| mount.mount_point.clone()).collect();
+            let (path, own) = (path.clone(), location.unfollowed());
+            blocking(move || {
+                let holds = |mount: &String| own.contains(&Location::Local(mount.into()).real());
+                if path.file_name().is_none() || mounts.iter().any(holds) {
+                    return Err(SyncError::TooWide);
+                }
+                remove_local(&path)
+            })
+            .await
         }
         Location::S3(path) if path.key.trim_matches('/').is_empty() => Err(SyncError::TooWide),
         Location::S3(path) => {
@@ -81,7 +98,7 @@ async fn remove(
             if !path.is_folder() && head(&client, path).await?.is_some() {
                 doomed.add(path.key.clone(), None).await;
             }
-            let mut below = list(client, path.with_key(path.folder_key()), String::new());
+            let mut below = list_all(client, path.with_key(path.folder_key()), String::new());
             while let Some(item) = below.recv().await {
                 match item {
                     Ok(item) => {
@@ -89,7 +106,7 @@ async fn remove(
                             doomed.add(path.key, None).await;
                         }
                     }
-                    Err(failure) => failures.push(failure),
+                    Err(unlisted) => failures.push(unlisted.into()),
                 }
             }
             let (deleted, failed) = doomed.finish().await;

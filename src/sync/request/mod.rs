@@ -16,11 +16,12 @@ use super::error::{Failure, SyncError, blocking};
 use super::job::Job;
 use super::journal::{EncodedPath, Journal, Verified, VerifiedSource, nanoseconds};
 use super::location::Location;
-use super::outcome::{Outcome, Report};
+use super::outcome::{Intent, Outcome, Report};
 use super::removal::mirror::{self, Expected};
+use super::removal::unfinished::Unfinished;
 use super::s3::wire::Wire;
 use super::source::filter::Filter;
-use super::source::{self, Item, Items, Origin, Source};
+use super::source::{self, Item, Items, Origin, Source, Unlisted};
 use super::transfer::rules::Rules;
 use super::transfer::{Keys, Target, Transfer};
 use crate::plan::data_sync::DataSyncRequest;
@@ -28,18 +29,24 @@ use bin::Bin;
 
 /// Runs the request that is number `index` of its task. `others` are the places that a mirror
 /// spares: the sources and destinations of the task's other requests. Verified sources go to
-/// `journal` where the request does not retain them.
+/// `journal` where the request does not retain them. Where it mirrors as well, and `marks` says that
+/// no journal outlives this run, the mark it leaves is answered too.
 pub(super) async fn run(
     job: &Job,
     index: usize,
     request: &DataSyncRequest,
     others: &[Location],
     journal: Option<&mut Journal>,
-) -> Report {
+    marks: bool,
+) -> (Report, Option<Unfinished>) {
     let mut report = Report::default();
     let journal = journal.filter(|_| !request.retain_source_data);
-    let mut run = Run { job, index, request, others, journal, report: &mut report };
-    if let Err(error) = run.attempt().await {
+    let marks = marks && journal.is_some() && request.delete;
+    let mut run =
+        Run { job, index, request, others, journal, marks, mark: None, report: &mut report };
+    let ended = run.attempt().await;
+    let mark = run.mark;
+    if let Err(error) = ended {
         report.failures.push(Failure::new(&request.source_path, &error));
     }
     if report.succeeded() {
@@ -47,7 +54,7 @@ pub(super) async fn run(
     } else {
         report.requests_failed += 1;
     }
-    report
+    (report, mark)
 }
 
 struct Run<'a> {
@@ -56,6 +63,8 @@ struct Run<'a> {
     request: &'a DataSyncRequest,
     others: &'a [Location],
     journal: Option<&'a mut Journal>,
+    marks: bool,
+    mark: Option<Unfinished>,
     report: &'a mut Report,
 }
 
@@ -134,6 +143,9 @@ impl Run<'_> {
             // Filters are about files; who filters does not expect a skeleton of the rest.
             let is_directory = item.as_ref().is_ok_and(Item::is_directory);
             if is_directory && !(filter.takes_all() && transfer.target.is_directory()) {
+                if let Ok(directory) = item {
+                    expected.add_folder(&directory.relative);
+                }
                 continue;
             }
             listed = true;
@@ -172,7 +184,7 @@ impl Run<'_> {
         }
         self.finish(&transfer.target).await?;
         if self.request.delete && self.report.succeeded() {
-            self.mirror(&transfer, expected).await?;
+            self.mirror(&transfer, destination, expected).await?;
         }
         Ok(())
     }
@@ -260,6 +272,10 @@ impl Run<'_> {
             if let Outcome::Transferred { .. } = outcome {
                 tell(&transfer.intent(item));
             }
+            if !self.request.retain_source_data && outcome != Outcome::Folder {
+                tell(&Intent::Remove { path: item.path() });
+                self.report.sources_removed += 1;
+            }
             return Ok(());
         }
         let Some(journal) = self.journal.as_mut() else { return Ok(()) };
@@ -294,13 +310,26 @@ impl Run<'_> {
         }
     }
 
-    async fn mirror(&mut self, transfer: &Transfer, expected: Expected) -> Result<(), SyncError> {
+    async fn mirror(
+        &mut self,
+        transfer: &Transfer,
+        destination: &Location,
+        expected: Expected,
+    ) -> Result<(), SyncError> {
+        let mark = self.marks.then(|| Unfinished::new(self.request, destination));
+        if let Some(mark) = &mark
+            && mark.is_there(self.job).await?
+        {
+            self.mark = Some(mark.clone());
+            return Ok(());
+        }
         let (others, tell) = (self.others.to_vec(), self.job.dry_run.clone());
         let mirrored = match &transfer.target {
             Target::Directory(placing) => {
                 let placing = Arc::clone(placing);
-                blocking(move || mirror::on_disk(placing.root(), &expected, &others, tell.as_ref()))
-                    .await?
+                let mirror =
+                    move || Ok(mirror::on_disk(&placing, &expected, &others, tell.as_ref()));
+                blocking(mirror).await?
             }
             // Below a whole bucket lies what is not this demand's.
             Target::S3(Keys::Below { folder, .. }) if !folder.key.is_empty() => {
@@ -309,7 +338,14 @@ impl Run<'_> {
             }
             Target::S3(_) => return Ok(()),
         };
+        let is_mirrored = mirrored.succeeded();
         self.report.absorb(mirrored);
+        if let Some(mark) = mark
+            && is_mirrored
+        {
+            mark.leave(self.job).await?;
+            self.mark = Some(mark);
+        }
         Ok(())
     }
 }
@@ -323,11 +359,15 @@ async fn ended(
 }
 
 /// The listed file where the filter takes it, or its failure.
-fn taken(item: Result<Item, Failure>, filter: &Filter) -> Option<Result<Item, Failure>> {
-    let Ok(item) = item else { return Some(item) };
-    match filter.takes(&item.path()) {
-        Ok(true) => Some(Ok(item)),
+fn taken(item: Result<Item, Unlisted>, filter: &Filter) -> Option<Result<Item, Failure>> {
+    let path = match &item {
+        Ok(item) => item.path(),
+        Err(Unlisted::Entry(failure)) => failure.path.clone(),
+        Err(Unlisted::Folder(failure)) => return Some(Err(failure.clone())),
+    };
+    match filter.takes(&path) {
+        Ok(true) => Some(item.map_err(Failure::from)),
         Ok(false) => None,
-        Err(error) => Some(Err(Failure::new(item.path(), &error))),
+        Err(error) => Some(Err(Failure::new(path, &error))),
     }
 }

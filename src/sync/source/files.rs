@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use walkdir::WalkDir;
 
-use super::{AHEAD, Item, Items, Origin, Source};
+use super::{AHEAD, Item, Items, Origin, Source, Unlisted};
 use crate::plan::env_file;
 use crate::sync::disk::lock::is_lock;
 use crate::sync::disk::partial::is_partial;
 use crate::sync::error::{Failure, SyncError};
 use crate::sync::journal;
+use crate::sync::removal::unfinished::is_mark;
 
 /// Looks at a local source.
 pub(super) fn on_disk(source: &Path) -> Result<Source, SyncError> {
@@ -40,8 +41,13 @@ fn walk(root: PathBuf) -> Result<Items, SyncError> {
                 // A link to a directory above itself: what it leads to is being read already.
                 Err(error) if error.loop_ancestor().is_some() => continue,
                 Err(error) => {
-                    let path = error.path().unwrap_or(&root).display().to_string();
-                    if found.blocking_send(Err(Failure::new(path, &error))).is_err() {
+                    let path = error.path().unwrap_or(&root);
+                    let failure = Failure::new(path.display(), &error);
+                    // Only a link that leads nowhere is known to be no directory.
+                    let is_entry = path.is_symlink() && !path.is_dir();
+                    let unlisted =
+                        if is_entry { Unlisted::Entry(failure) } else { Unlisted::Folder(failure) };
+                    if found.blocking_send(Err(unlisted)).is_err() {
                         return;
                     }
                     continue;
@@ -55,7 +61,7 @@ fn walk(root: PathBuf) -> Result<Items, SyncError> {
                 }
                 let error = SyncError::LeadsOut(root.clone());
                 let failure = Failure::new(entry.path().display(), &error);
-                if found.blocking_send(Err(failure)).is_err() {
+                if found.blocking_send(Err(Unlisted::Entry(failure))).is_err() {
                     return;
                 }
                 continue;
@@ -70,7 +76,8 @@ fn walk(root: PathBuf) -> Result<Items, SyncError> {
                     let relative = entry.path().strip_prefix(&root).unwrap_or(entry.path());
                     item(entry.path().to_owned(), relative.into(), &metadata)
                         .map_err(|error| Failure::new(entry.path().display(), &error))
-                });
+                })
+                .map_err(Unlisted::Entry);
             if found.blocking_send(listed).is_err() {
                 return;
             }
@@ -82,7 +89,10 @@ fn walk(root: PathBuf) -> Result<Items, SyncError> {
 /// Files of the worker itself, and the env file, are never data.
 pub(in crate::sync) fn is_own(name: &[u8]) -> bool {
     let own = [journal::NAME, env_file::NAME];
-    is_partial(name) || is_lock(name) || own.iter().any(|own| name == own.as_bytes())
+    is_partial(name)
+        || is_lock(name)
+        || is_mark(name)
+        || own.iter().any(|own| name == own.as_bytes())
 }
 
 fn item(path: PathBuf, relative: OsString, metadata: &Metadata) -> Result<Item, SyncError> {

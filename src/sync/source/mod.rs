@@ -25,7 +25,7 @@ use super::location::{Location, S3Path};
 use crate::plan::data_sync::DataSyncRequest;
 
 pub(super) use files::is_own;
-pub(super) use objects::{in_s3, list};
+pub(super) use objects::{in_s3, list, list_all};
 
 /// Names read ahead of the transfers.
 const AHEAD: usize = 1000;
@@ -89,7 +89,24 @@ impl Item {
 }
 
 /// The files of a folder; one that cannot be listed comes as its failure.
-pub(super) type Items = mpsc::Receiver<Result<Item, Failure>>;
+pub(super) type Items = mpsc::Receiver<Result<Item, Unlisted>>;
+
+/// What could not be listed.
+#[derive(Debug)]
+pub(super) enum Unlisted {
+    /// A single entry, which filters may leave out.
+    Entry(Failure),
+    /// A folder: nobody knows what else is in it.
+    Folder(Failure),
+}
+
+impl From<Unlisted> for Failure {
+    fn from(unlisted: Unlisted) -> Self {
+        match unlisted {
+            Unlisted::Entry(failure) | Unlisted::Folder(failure) => failure,
+        }
+    }
+}
 
 /// What a source turned out to be.
 pub(super) enum Source {

@@ -6,9 +6,10 @@ use aws_sdk_s3::types::EncodingType;
 use percent_encoding::percent_decode_str;
 use tokio::sync::mpsc;
 
-use super::{AHEAD, Item, Items, Origin, Source};
+use super::{AHEAD, Item, Items, Origin, Source, Unlisted};
 use crate::sync::error::{Failure, SyncError};
 use crate::sync::location::S3Path;
+use crate::sync::removal::unfinished::is_mark;
 use crate::sync::s3::integrity::head;
 use crate::sync::s3::{length, time};
 
@@ -57,6 +58,15 @@ pub(in crate::sync) async fn in_s3(
 
 /// The objects below `folder`, in the order of their keys, listed ahead of what is done with them.
 pub(in crate::sync) fn list(client: Client, folder: S3Path, prefix: String) -> Items {
+    listed(client, folder, prefix, false)
+}
+
+/// The same, and the worker's own marks among them.
+pub(in crate::sync) fn list_all(client: Client, folder: S3Path, prefix: String) -> Items {
+    listed(client, folder, prefix, true)
+}
+
+fn listed(client: Client, folder: S3Path, prefix: String, marks: bool) -> Items {
     let (found, ahead) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
         let mut token = None;
@@ -64,12 +74,19 @@ pub(in crate::sync) fn list(client: Client, folder: S3Path, prefix: String) -> I
             let page = match list_page(&client, &folder, token, None).await {
                 Ok(page) => page,
                 Err(error) => {
-                    let _ = found.send(Err(Failure::new(&folder, &error))).await;
+                    let failure = Failure::new(&folder, &error);
+                    let _ = found.send(Err(Unlisted::Folder(failure))).await;
                     return;
                 }
             };
             for object in page.contents() {
-                let key = decode(object.key().unwrap_or_default());
+                let key = object.key().unwrap_or_default();
+                // A server that does not know of encodings passes over that it was asked for one.
+                let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
+                let key = if is_encoded { decode(key) } else { key.to_owned() };
+                if !marks && is_mark(key.rsplit('/').next().unwrap_or_default().as_bytes()) {
+                    continue;
+                }
                 let item = Item {
                     relative: key.strip_prefix(&prefix).unwrap_or(&key).to_owned().into(),
                     size: length(object.size()).unwrap_or(0),
@@ -83,8 +100,14 @@ pub(in crate::sync) fn list(client: Client, folder: S3Path, prefix: String) -> I
                     return;
                 }
             }
+            let is_truncated = page.is_truncated() == Some(true);
             token = page.next_continuation_token;
             if token.is_none() {
+                if is_truncated {
+                    // Whoever mirrors must not take it for all there is.
+                    let failure = Failure::new(&folder, &SyncError::Truncated);
+                    let _ = found.send(Err(Unlisted::Folder(failure))).await;
+                }
                 return;
             }
         }

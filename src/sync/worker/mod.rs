@@ -154,11 +154,13 @@ impl Worker {
         };
         let env_file = task.env_file.iter().map(|file| Location::Local(PathBuf::from(&file.path)));
         let spared = env_file.collect();
-        self.transfer(&task.data_sync_requests, spared, Some(working), journal, report).await
+        let kind = Kind::Step { working };
+        self.transfer(&task.data_sync_requests, spared, &kind, journal, report).await
     }
 
-    /// Carries out requests that belong to no task.
-    pub async fn run_requests(&self, requests: &[DataSyncRequest]) -> Report {
+    /// Carries out requests that belong to no task. Unless `some_may_fail` no source is removed
+    /// where one of them fails, so that all of them can be repeated.
+    pub async fn run_requests(&self, requests: &[DataSyncRequest], some_may_fail: bool) -> Report {
         let mut report = Report { dry_run: self.job.is_dry(), ..Report::default() };
         let outcome = async {
             // Only this run needs it: nothing else knows where to look for it.
@@ -166,10 +168,12 @@ impl Worker {
             let moves = requests.iter().any(|request| !request.retain_source_data);
             let moves = moves && !self.job.is_dry();
             let journal = moves.then(|| Journal::open(&directory.path().join(journal::NAME), ""));
-            self.transfer(requests, Vec::new(), None, journal.transpose()?, &mut report).await
+            let kind = Kind::Requests { some_may_fail };
+            self.transfer(requests, Vec::new(), &kind, journal.transpose()?, &mut report).await
         };
         if let Err(error) = outcome.await {
             report.failures.push(Failure::new("-", &error));
+            report.not_forgiven = true;
         }
         report
     }
@@ -179,17 +183,19 @@ impl Worker {
         removal::paths(&self.job, paths, &[]).await
     }
 
-    /// Runs every request, whatever becomes of the others; then, when all succeeded, removes the
-    /// sources that are not retained. No mirror deletes what is `spared`.
+    /// Runs every request, whatever becomes of the others; then, when all succeeded or some may
+    /// fail, removes the sources that are not retained. No mirror deletes what is `spared`.
     async fn transfer(
         &self,
         requests: &[DataSyncRequest],
         spared: Vec<Location>,
-        working: Option<&Path>,
+        kind: &Kind<'_>,
         mut journal: Option<Journal>,
         report: &mut Report,
     ) -> Result<(), SyncError> {
         let destinations = self.destinations(requests);
+        let mut moving: Vec<_> = requests.iter().map(|request| self.moved(request)).collect();
+        let mut marks = Vec::new();
         if journal.as_ref().is_some_and(Journal::is_removing) {
             report.requests_succeeded += requests.len() as u64;
         } else {
@@ -205,36 +211,64 @@ impl Worker {
                     .into_iter()
                     .chain(self.sources(others.iter().copied()))
                     .chain(spared.iter().cloned())
+                    .map(|location| location.real())
                     .collect();
-                let done = request::run(&self.job, index, request, &others, journal.as_mut()).await;
+                let journal = journal.as_mut();
+                let marks_it = matches!(kind, Kind::Requests { .. });
+                let (done, mark) =
+                    request::run(&self.job, index, request, &others, journal, marks_it).await;
+                if !done.succeeded() {
+                    moving[index] = None;
+                }
+                marks.extend(mark);
                 report.absorb(done);
             }
         }
         let Some(journal) = &mut journal else { return Ok(()) };
-        if !report.succeeded() {
+        let some_may_fail = matches!(kind, Kind::Requests { some_may_fail: true });
+        let goes_on = |report: &Report| some_may_fail || report.succeeded();
+        if !goes_on(report) {
             return Ok(());
         }
         if !journal.is_removing() {
             // Found now, the next try transfers it again; found among the removals, none would.
-            report.failures.extend(moved::changed(journal)?);
-            if !report.succeeded() {
+            for (index, failure) in moved::changed(journal, &moving).await? {
+                report.failures.push(failure);
+                if moving[index].take().is_some() {
+                    report.requests_succeeded -= 1;
+                    report.requests_failed += 1;
+                }
+            }
+            if !goes_on(report) {
                 return Ok(());
             }
         }
         journal.begin_removing()?;
-        let roots = requests
-            .iter()
-            .filter(|request| !request.retain_source_data)
-            .filter_map(|request| match Location::parse(&request.source_path, &self.job.mounts) {
-                Ok(Location::Local(path)) => Some(path),
-                _ => None,
-            })
-            .collect();
-        // What another request retains is retained.
-        let retained = self.sources(requests.iter().filter(|request| request.retain_source_data));
+        // What another request retains, or could not bring, is retained.
+        let retaining = requests.iter().zip(&moving).filter(|(_, moved)| moved.is_none());
+        let retained = self.sources(retaining.map(|(request, _)| request));
         let spared = [destinations, retained].concat();
-        report.absorb(moved::sources(&self.job, journal, roots, working, &spared).await?);
+        let working = match kind {
+            Kind::Step { working } => Some(*working),
+            Kind::Requests { .. } => None,
+        };
+        let removed = moved::sources(&self.job, journal, &moving, working, &spared).await?;
+        if removed.succeeded() {
+            for mark in marks {
+                mark.clear(&self.job).await?;
+            }
+        }
+        report.not_forgiven |= !removed.succeeded();
+        report.absorb(removed);
         Ok(())
+    }
+
+    /// The source of a request that moves it away.
+    fn moved(&self, request: &DataSyncRequest) -> Option<Location> {
+        if request.retain_source_data {
+            return None;
+        }
+        Location::parse(&request.source_path, &self.job.mounts).ok()
     }
 
     fn sources<'r>(&self, requests: impl Iterator<Item = &'r DataSyncRequest>) -> Vec<Location> {
@@ -260,6 +294,14 @@ impl Worker {
             Location::parse(path, self.mounts()).is_ok_and(|path| path.contains(&working))
         })
     }
+}
+
+/// Whose requests they are.
+enum Kind<'t> {
+    /// A step's, with its working directory: repeated whole.
+    Step { working: &'t Path },
+    /// Nobody's.
+    Requests { some_may_fail: bool },
 }
 
 /// Whether an earlier try came to the end: it recorded that everything was delivered, and removed
