@@ -10,7 +10,8 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::ResponseChecksumValidation;
-use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
+use aws_sdk_s3::config::interceptors::InterceptorContext;
+use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction, RetryPartition, TokenBucket};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
@@ -23,6 +24,8 @@ use crate::config::is_loopback;
 
 /// Tries of one call, the first included.
 const ATTEMPTS: u32 = 6;
+/// The same of calls to S3, which slows down whoever is too fast for longer: half a minute to one.
+const S3_ATTEMPTS: u32 = 8;
 
 /// Characters told of an answer that cannot be understood.
 const LONGEST_ANSWER: usize = 200;
@@ -88,7 +91,7 @@ impl CallError {
 
 /// A refusal in AWS's own words.
 #[derive(Debug, thiserror::Error)]
-#[error("{code}: {message}")]
+#[error("{}", if message.is_empty() { code.clone() } else { format!("{code}: {message}") })]
 struct Refused {
     code: String,
     message: String,
@@ -110,6 +113,10 @@ where
         let code = code.unwrap_or_else(|| format!("HTTP {}", answer.status().as_u16()));
         let message = refusal.message().or_else(|| element(&body, "Message")).map(str::to_owned);
         let message = message.unwrap_or_else(|| body.chars().take(LONGEST_ANSWER).collect());
+        // An answer to HEAD has no words.
+        let reason = http::StatusCode::from_u16(answer.status().as_u16()).ok();
+        let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or_default();
+        let message = if message.is_empty() { reason.to_owned() } else { message };
         let source = Refused { code: code.clone(), message }.into();
         CallError { operation, code: Some(code), source }
     }
@@ -132,6 +139,8 @@ pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
         .force_path_style(custom)
         // Whole objects are asked for with their checksums; parts of them have none of their own.
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .retry_config(RetryConfig::standard().with_max_attempts(S3_ATTEMPTS))
+        .retry_classifier(TooMany)
         // Of many transfers at once a moment without network would fail those that come last: by
         // default all calls share the tries of about a hundred.
         .retry_partition(
@@ -147,6 +156,23 @@ pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
             .stalled_stream_protection(stalled);
     }
     aws_sdk_s3::Client::from_conf(builder.build())
+}
+
+/// Has calls tried again that were answered 429, as servers of other makes than S3 say it.
+#[derive(Debug)]
+struct TooMany;
+
+impl ClassifyRetry for TooMany {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.response().map(|response| response.status().as_u16()) {
+            Some(429) => RetryAction::throttling_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "429"
+    }
 }
 
 fn has_own_endpoint() -> bool {

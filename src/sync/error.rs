@@ -10,6 +10,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use serde::Serialize;
 
 use super::location::LocationError;
+use crate::aws::{CallError, call};
 use crate::telemetry::chain;
 
 /// A path and the reason it failed, as the result tells it.
@@ -24,7 +25,9 @@ pub struct Failure {
 impl Failure {
     /// Tells `error` with its causes, about `path`.
     pub fn new(path: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
-        Self { path: path.to_string(), reason: chain(error) }
+        // Some causes are told in several lines.
+        let reason = chain(error).split_whitespace().collect::<Vec<_>>().join(" ");
+        Self { path: path.to_string(), reason }
     }
 }
 
@@ -41,17 +44,11 @@ pub enum SyncError {
     #[error("cannot tell where it is")]
     Location(#[from] LocationError),
     /// A call to S3, after its retries.
-    #[error("{operation} failed")]
-    S3 {
-        /// S3's name of the call.
-        operation: &'static str,
-        /// S3's code, such as `NoSuchKey`, or none where it gave none.
-        code: Option<String>,
-        /// Whether the connection failed, or broke before the answer was whole.
-        cut_off: bool,
-        /// Why.
-        source: Box<dyn Error + Send + Sync>,
-    },
+    #[error(transparent)]
+    S3(#[from] CallError),
+    /// An answer that says that all is well, and not what S3 says when it is.
+    #[error("the answer to {0} is not a whole one of S3's")]
+    Unproven(&'static str),
     /// The bytes of an object ended early or were broken.
     #[error("cannot read the body")]
     Body(#[source] Box<dyn Error + Send + Sync>),
@@ -110,7 +107,7 @@ pub enum SyncError {
     #[error("cannot list {0}")]
     Listing(String),
     /// A listing that breaks off.
-    #[error("S3 says that there is more of it, and not how to get it")]
+    #[error("the listing is cut off, or goes round in a circle")]
     Truncated,
     /// A place for requests that is none in S3.
     #[error("`{0}` is no S3 path, where alone requests are put")]
@@ -167,19 +164,9 @@ impl SyncError {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        move |error| {
-            let code = error.code().map(str::to_owned);
-            let status = error.raw_response().map(|response| response.status().as_u16());
-            if status == Some(412) {
-                return Self::Changed;
-            }
-            let code = code.or_else(|| (status == Some(404)).then(|| "NotFound".to_owned()));
-            let cut_off = match &error {
-                SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
-                SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-                _ => false,
-            };
-            Self::S3 { operation, code, cut_off, source: Box::new(error) }
+        move |error| match error.raw_response().map(|response| response.status().as_u16()) {
+            Some(412) => Self::Changed,
+            _ => Self::S3(call(operation)(error)),
         }
     }
 
@@ -190,44 +177,42 @@ impl SyncError {
 
     /// Whether S3 says that there is no such object.
     pub(super) fn is_not_found(&self) -> bool {
-        matches!(self, Self::S3 { code: Some(code), .. } if code == "NotFound" || code == "NoSuchKey")
+        self.has_code(&["NotFound", "NoSuchKey", "HTTP 404"])
     }
 
     /// Whether S3 says that there is no such bucket.
     pub(super) fn is_no_bucket(&self) -> bool {
-        matches!(self, Self::S3 { code: Some(code), .. } if code == "NoSuchBucket")
+        self.has_code(&["NoSuchBucket"])
     }
 
     /// Whether S3 does not know the upload, any more or at all.
     pub(super) fn is_unknown_upload(&self) -> bool {
-        matches!(self, Self::S3 { code: Some(code), .. } if code == "NoSuchUpload")
+        self.has_code(&["NoSuchUpload"])
     }
 
-    /// Whether the same transfer may succeed when tried again: what broke was on the wire, in either
-    /// direction, or S3 has too much to do for longer than the SDK tries.
+    fn has_code(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::S3(error) if error.code.as_deref().is_some_and(|code| codes.contains(&code)))
+    }
+
+    /// Whether the same transfer may succeed when tried again: what broke was a body on the wire, in
+    /// either direction. Calls that could not be carried out were tried again by the SDK.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Body(_)
             | Self::Size { .. }
             | Self::Checksum { .. }
-            | Self::S3 { cut_off: true, .. } => true,
-            Self::S3 { code: Some(code), .. } => PASSING.contains(&code.as_str()),
-            _ => false,
+            | Self::Truncated
+            | Self::Unproven(_) => true,
+            _ => self.has_code(&BROKEN),
         }
     }
 }
 
-/// S3's codes for what passes
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
-const PASSING: [&str; 7] = [
-    "SlowDown",
-    "ServiceUnavailable",
-    "InternalError",
-    "RequestTimeout",
-    "BadDigest",
-    "IncompleteBody",
-    "XAmzContentChecksumMismatch",
-];
+/// S3's codes for a body that arrived broken
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>), and what stands for one
+/// where a good answer cannot be read.
+const BROKEN: [&str; 4] =
+    ["BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "HTTP 200"];
 
 /// Runs file work where it may block.
 pub(super) async fn blocking<T: Send + 'static>(

@@ -10,9 +10,10 @@ use aws_sdk_s3::types::{
 };
 
 use demand_context_manager::local::s3::{Credentials, Running, serve};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::lab::{BUCKET, Lab, bytes, client};
+use crate::lab::{BUCKET, Lab, bytes, client, names};
 
 const SECRET: &str = "a-secret-key";
 
@@ -254,4 +255,15 @@ async fn an_upload_in_parts_goes_on_after_a_restart() {
         .await
         .unwrap();
     assert!(fs::read(directory.path().join(BUCKET).join("k")).unwrap() == content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_goes_on_after_any_key() {
+    let lab = Lab::open().await;
+    let client = lab.client("a-secret-key");
+    for key in ["k/a\u{1}b", "k/b\u{1b}", "k/c"] {
+        client.put_object().bucket(BUCKET).key(key).send().await.unwrap();
+    }
+    lab.sync("s3://data/k", &lab.text("d"), json!({})).await.ok();
+    assert_eq!(names(&lab.path("d")), ["a\u{1}b", "b\u{1b}", "c"]);
 }

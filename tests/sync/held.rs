@@ -329,7 +329,7 @@ impl S3 for Held {
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let prefix = req.input.prefix.unwrap_or_default();
         let objects = self.objects.lock().unwrap();
-        let contents = objects
+        let contents: Vec<_> = objects
             .iter()
             .filter(|(key, _)| key.starts_with(&prefix))
             .map(|(key, content)| Object {
@@ -342,6 +342,7 @@ impl S3 for Held {
             })
             .collect();
         Ok(S3Response::new(ListObjectsV2Output {
+            key_count: i32::try_from(contents.len()).ok(),
             contents: Some(contents),
             is_truncated: Some(false),
             encoding_type: req.input.encoding_type,
@@ -412,8 +413,9 @@ impl S3 for Held {
         let (content, size) = (parts.concat(), parts.first().map_or(1, Vec::len));
         // As S3 has it: of the whole, where the parts were sent with theirs.
         self.sign(&req.input.key, &crc64nvme(&content));
+        let e_tag = Some(tag(&content));
         self.put_in_parts(&req.input.key, content, size);
-        Ok(S3Response::new(CompleteMultipartUploadOutput::default()))
+        Ok(S3Response::new(CompleteMultipartUploadOutput { e_tag, ..Default::default() }))
     }
 
     async fn copy_object(

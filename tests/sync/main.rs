@@ -16,6 +16,7 @@ mod down;
 mod dry_run;
 mod endpoint;
 mod faults;
+mod halved;
 mod held;
 mod killed;
 mod lab;

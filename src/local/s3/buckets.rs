@@ -3,6 +3,8 @@
 use std::io::{self, SeekFrom};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures::TryStreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::crypto::{Checksum as _, Md5};
@@ -95,7 +97,10 @@ impl Buckets {
         let bucket = input.bucket.clone();
         let prefix = input.prefix.clone().unwrap_or_default();
         let folders = input.delimiter.is_some();
-        let after = input.continuation_token.clone().or_else(|| input.start_after.clone());
+        let after = match &input.continuation_token {
+            Some(token) => Some(key_of(token).ok_or_else(|| s3_error!(InvalidArgument))?),
+            None => input.start_after.clone(),
+        };
         let limit = usize::try_from(input.max_keys.unwrap_or(PAGE).clamp(0, PAGE)).unwrap_or(0);
         self.blocking(move |store| {
             let directory = store.bucket(&bucket)?;
@@ -108,6 +113,16 @@ impl Buckets {
         })
         .await
     }
+}
+
+/// The token that a listing goes on by after `key`, which XML has no way to carry as it is.
+pub(super) fn continuation_token(key: String) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(key)
+}
+
+/// The key that a token stands for.
+pub(super) fn key_of(token: &str) -> Option<String> {
+    String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(token).ok()?).ok()
 }
 
 pub(super) fn key_text(key: String, encoding: Option<&EncodingType>) -> String {

@@ -20,7 +20,10 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
-use super::buckets::{Buckets, CHUNK, PAGE, copy_source, key_text, length, must_match, part_file};
+use super::buckets::{
+    Buckets, CHUNK, PAGE, continuation_token, copy_source, key_of, key_text, length, must_match,
+    part_file,
+};
 use super::digests::Digests;
 use super::listing::Entry;
 use super::objects::internal;
@@ -141,7 +144,7 @@ impl S3 for Buckets {
         }
         Ok(S3Response::new(ListObjectsV2Output {
             is_truncated: Some(page.next.is_some()),
-            next_continuation_token: page.next,
+            next_continuation_token: page.next.map(continuation_token),
             contents: Some(contents),
             common_prefixes: Some(common_prefixes),
             key_count: Some(count),
@@ -167,6 +170,7 @@ impl S3 for Buckets {
         Ok(page.map_output(|page| ListObjectsOutput {
             next_marker: page
                 .next_continuation_token
+                .and_then(|token| key_of(&token))
                 .map(|next| key_text(next, page.encoding_type.as_ref())),
             contents: page.contents,
             common_prefixes: page.common_prefixes,

@@ -1,6 +1,6 @@
 //! Whether a file holds the bytes S3 says an object has.
 //!
-//! S3 gives a checksum of the whole object where the uploader chose one
+//! S3 gives a checksum of the whole object, or of its parts' checksums, where the uploader chose one
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>); else
 //! the `ETag` is an MD5 of the whole, or of the parts' MD5s, unless KMS encrypts the object.
 
@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{ChecksumMode, CompletedPart, ServerSideEncryption};
-use aws_smithy_checksums::ChecksumAlgorithm;
+use aws_sdk_s3::types::{ChecksumMode, ChecksumType, CompletedPart, ServerSideEncryption};
 use aws_smithy_checksums::http::HttpChecksum;
+use aws_smithy_checksums::{Checksum, ChecksumAlgorithm};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use crc_fast::{CrcAlgorithm, Digest, checksum_combine};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use md5::{Digest as _, Md5};
 
 use super::length;
@@ -26,25 +27,55 @@ use crate::sync::location::S3Path;
 
 /// Bytes read from a file at a time.
 const CHUNK: usize = 1 << 20;
+/// Parts that are asked about at once.
+const ASKED: usize = 25;
 
 /// What a file with the object's bytes must answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::sync) enum Fingerprint {
-    /// A checksum of the whole, base64.
-    Whole(ChecksumAlgorithm, String),
-    /// The MD5 of the whole, hex.
-    Md5(String),
-    /// The MD5 of the MD5s of parts of this many bytes, hex, then `-` and their number.
-    Parts(String, u64),
+pub(in crate::sync) struct Fingerprint {
+    kind: Kind,
+    expected: Vec<u8>,
+    /// Where it is a digest of the digests of parts: what these are.
+    parts: Option<PartSizes>,
+}
+
+/// What is computed of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sync) enum Kind {
+    Md5,
+    Checksum(ChecksumAlgorithm),
+}
+
+/// The bytes of an object's parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum PartSizes {
+    /// So many each, but for the last, which may have fewer.
+    Even(u64),
+    /// As many as these say.
+    Uneven(Vec<u64>),
+}
+
+impl PartSizes {
+    fn of(&self, index: usize) -> u64 {
+        match self {
+            Self::Even(size) => *size,
+            Self::Uneven(sizes) => sizes.get(index).copied().unwrap_or(u64::MAX),
+        }
+    }
 }
 
 impl Fingerprint {
     /// The name a failure gives it.
     pub fn algorithm(&self) -> &'static str {
-        match self {
-            Self::Whole(algorithm, _) => algorithm.as_str(),
-            Self::Md5(_) | Self::Parts(..) => "md5",
+        match &self.kind {
+            Kind::Md5 => "md5",
+            Kind::Checksum(algorithm) => algorithm.as_str(),
         }
+    }
+
+    /// Whether objects with this one and with `other` can be told apart by them.
+    pub fn is_comparable(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.parts == other.parts
     }
 
     /// Whether the file at `path` has it, read where that may block.
@@ -68,108 +99,146 @@ impl Fingerprint {
 
     /// Begins to compute what this is compared with.
     pub fn hasher(&self) -> Hasher {
-        match self {
-            Self::Whole(algorithm, _) => Hasher::Whole(algorithm.into_impl()),
-            Self::Md5(_) => Hasher::Md5(Md5::new()),
-            Self::Parts(_, size) => Hasher::Parts {
-                part: Md5::new(),
-                left: *size,
-                size: *size,
-                digests: Md5::new(),
-                ended: 0,
-            },
-        }
+        let parts = self.parts.as_ref().map(|sizes| PartsHasher {
+            kind: self.kind,
+            digests: self.kind.begin(),
+            left: sizes.of(0),
+            sizes: sizes.clone(),
+            ended: 0,
+            has_begun: false,
+        });
+        Hasher { running: self.kind.begin(), parts }
     }
 
     /// Whether the bytes that [`Fingerprint::hasher`] was given have it.
     pub fn is_of(&self, hasher: Hasher) -> bool {
-        match (self, hasher) {
-            (Self::Whole(_, expected), Hasher::Whole(checksum)) => {
-                BASE64_STANDARD.encode(checksum.finalize()) == *expected
-            }
-            (Self::Md5(expected), Hasher::Md5(md5)) => hex::encode(md5.finalize()) == *expected,
-            (Self::Parts(expected, _), Hasher::Parts { part, left, size, mut digests, ended }) => {
-                let last = u64::from(left < size);
-                if last > 0 {
-                    digests.update(part.finalize());
-                }
-                format!("{}-{}", hex::encode(digests.finalize()), ended + last) == *expected
-            }
-            _ => false,
-        }
+        hasher.finish() == self.expected
     }
 
     /// How digests of consecutive pieces make up this one, if they do.
     pub fn pieces(&self) -> Option<Pieces> {
-        match self {
-            Self::Whole(ChecksumAlgorithm::Crc64Nvme, _) => {
-                Some(Pieces::Crc(CrcAlgorithm::Crc64Nvme))
-            }
-            Self::Whole(ChecksumAlgorithm::Crc32c, _) => {
-                Some(Pieces::Crc(CrcAlgorithm::Crc32Iscsi))
-            }
-            Self::Whole(ChecksumAlgorithm::Crc32, _) => {
-                Some(Pieces::Crc(CrcAlgorithm::Crc32IsoHdlc))
-            }
-            Self::Parts(_, size) => Some(Pieces::Md5 { size: *size }),
-            Self::Whole(..) | Self::Md5(_) => None,
+        match (&self.parts, self.kind) {
+            (Some(PartSizes::Even(size)), kind) => Some(Pieces::Parts { kind, size: *size }),
+            (None, Kind::Checksum(algorithm)) => combined(algorithm).map(Pieces::Crc),
+            (Some(PartSizes::Uneven(_)), _) | (None, Kind::Md5) => None,
         }
     }
 
     /// Whether the object that consists of these pieces, in order, has it.
     pub fn is_of_pieces(&self, pieces: impl IntoIterator<Item = Piece>) -> bool {
-        let mut pieces = pieces.into_iter().peekable();
-        match (self, pieces.peek()) {
-            (Self::Whole(algorithm, expected), Some(Piece::Crc(first))) => {
-                let mut whole = **first;
-                for piece in pieces.skip(1) {
+        let mut pieces = pieces.into_iter();
+        let Some(first) = pieces.next() else { return false };
+        match first {
+            Piece::Crc(mut whole) => {
+                for piece in pieces {
                     let Piece::Crc(piece) = piece else { return false };
                     whole.combine(&piece);
                 }
-                let unused = if *algorithm == ChecksumAlgorithm::Crc64Nvme { 0 } else { 4 };
-                BASE64_STANDARD.encode(&whole.finalize().to_be_bytes()[unused..]) == *expected
+                whole.finalize().to_be_bytes().ends_with(&self.expected)
             }
-            (Self::Parts(expected, _), Some(Piece::Md5(_))) => {
-                let (mut digests, mut count) = (Md5::new(), 0);
+            Piece::Part(first) => {
+                let mut digests = self.kind.begin();
+                digests.update(&first.finish());
                 for piece in pieces {
-                    let Piece::Md5(md5) = piece else { return false };
-                    digests.update(md5.finalize());
-                    count += 1;
+                    let Piece::Part(piece) = piece else { return false };
+                    digests.update(&piece.finish());
                 }
-                format!("{}-{count}", hex::encode(digests.finalize())) == *expected
+                digests.finish() == self.expected
             }
-            _ => false,
         }
     }
 }
 
-/// A digest under way, of bytes in their order.
-pub(in crate::sync) enum Hasher {
-    Whole(Box<dyn HttpChecksum>),
+/// The algorithm whose digests of pieces of any length can be combined.
+fn combined(algorithm: ChecksumAlgorithm) -> Option<CrcAlgorithm> {
+    match algorithm {
+        ChecksumAlgorithm::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
+        ChecksumAlgorithm::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
+        ChecksumAlgorithm::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
+        _ => None,
+    }
+}
+
+impl Kind {
+    fn begin(self) -> Running {
+        match self {
+            Self::Md5 => Running::Md5(Md5::new()),
+            Self::Checksum(algorithm) => Running::Checksum(algorithm.into_impl()),
+        }
+    }
+}
+
+/// A digest under way.
+pub(in crate::sync) enum Running {
     Md5(Md5),
-    Parts { part: Md5, left: u64, size: u64, digests: Md5, ended: u64 },
+    Checksum(Box<dyn HttpChecksum>),
+}
+
+impl Running {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Md5(md5) => md5.update(bytes),
+            Self::Checksum(checksum) => checksum.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Md5(md5) => md5.finalize().to_vec(),
+            Self::Checksum(checksum) => checksum.finalize().to_vec(),
+        }
+    }
+}
+
+/// The digest of an object under way, of its bytes in their order.
+pub(in crate::sync) struct Hasher {
+    /// Of the whole, or of the part that is read.
+    running: Running,
+    parts: Option<PartsHasher>,
+}
+
+struct PartsHasher {
+    kind: Kind,
+    digests: Running,
+    sizes: PartSizes,
+    left: u64,
+    ended: usize,
+    has_begun: bool,
 }
 
 impl Hasher {
     pub fn update(&mut self, mut bytes: &[u8]) {
-        match self {
-            Self::Whole(checksum) => checksum.update(bytes),
-            Self::Md5(md5) => md5.update(bytes),
-            Self::Parts { part, left, size, digests, ended } => {
-                while !bytes.is_empty() {
-                    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-                    let (now, later) = bytes.split_at(length);
-                    part.update(now);
-                    *left -= length as u64;
-                    bytes = later;
-                    if *left == 0 {
-                        digests.update(part.finalize_reset());
-                        *ended += 1;
-                        *left = *size;
-                    }
-                }
+        let Some(parts) = &mut self.parts else { return self.running.update(bytes) };
+        while !bytes.is_empty() {
+            let length = usize::try_from(parts.left).unwrap_or(usize::MAX).min(bytes.len());
+            let (now, later) = bytes.split_at(length);
+            self.running.update(now);
+            parts.left -= length as u64;
+            parts.has_begun = true;
+            bytes = later;
+            if parts.left == 0 {
+                parts.end(&mut self.running);
             }
         }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        let Some(mut parts) = self.parts.take() else { return self.running.finish() };
+        // Of nothing there is one part, of nothing.
+        if parts.has_begun || parts.ended == 0 {
+            parts.end(&mut self.running);
+        }
+        parts.digests.finish()
+    }
+}
+
+impl PartsHasher {
+    fn end(&mut self, running: &mut Running) {
+        let part = std::mem::replace(running, self.kind.begin());
+        self.digests.update(&part.finish());
+        self.ended += 1;
+        self.left = self.sizes.of(self.ended).max(1);
+        self.has_begun = false;
     }
 }
 
@@ -178,8 +247,8 @@ impl Hasher {
 pub(in crate::sync) enum Pieces {
     /// Checksums of pieces of any length.
     Crc(CrcAlgorithm),
-    /// MD5s of pieces of this many bytes.
-    Md5 { size: u64 },
+    /// Digests of pieces of this many bytes.
+    Parts { kind: Kind, size: u64 },
 }
 
 impl Pieces {
@@ -187,23 +256,22 @@ impl Pieces {
     pub fn begin(self) -> Piece {
         match self {
             Self::Crc(algorithm) => Piece::Crc(Box::new(Digest::new(algorithm))),
-            Self::Md5 { .. } => Piece::Md5(Md5::new()),
+            Self::Parts { kind, .. } => Piece::Part(kind.begin()),
         }
     }
 }
 
 /// The digest of a piece.
-#[derive(Debug, Clone)]
 pub(in crate::sync) enum Piece {
     Crc(Box<Digest>),
-    Md5(Md5),
+    Part(Running),
 }
 
 impl Piece {
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Crc(digest) => digest.update(bytes),
-            Self::Md5(md5) => md5.update(bytes),
+            Self::Part(running) => running.update(bytes),
         }
     }
 }
@@ -211,32 +279,85 @@ impl Piece {
 /// What an answer of S3 says about an object's bytes.
 struct Told<'a> {
     checksums: [(ChecksumAlgorithm, Option<&'a str>); 5],
+    checksum_type: Option<&'a ChecksumType>,
     etag: Option<&'a str>,
     encryption: Option<&'a ServerSideEncryption>,
     customer_key: bool,
+    length: Option<u64>,
+}
+
+/// A digest of the digests of so many parts.
+struct OfParts {
+    kind: Kind,
+    expected: Vec<u8>,
+    count: u64,
 }
 
 impl Told<'_> {
-    fn fingerprint(&self) -> Option<Fingerprint> {
-        let whole = self.checksums.iter().find_map(|(algorithm, value)| {
-            // A checksum of checksums ends in the number of parts.
-            let value = value.filter(|value| !value.contains('-'))?;
-            Some(Fingerprint::Whole(*algorithm, value.to_owned()))
+    /// What the whole is known by.
+    fn whole(&self) -> Option<Fingerprint> {
+        let of = |kind, expected| Fingerprint { kind, expected, parts: None };
+        let checksum = self.checksums.iter().find_map(|(algorithm, value)| {
+            let value = value.filter(|value| !self.is_composite(*algorithm, value))?;
+            Some(of(Kind::Checksum(*algorithm), decode(*algorithm, value)?))
         });
-        whole.or_else(|| self.md5_etag().filter(|etag| etag.len() == 32).map(Fingerprint::Md5))
+        let md5 = || {
+            let (md5, count) = self.md5_etag()?;
+            count.is_none().then(|| of(Kind::Md5, md5))
+        };
+        checksum.or_else(md5)
     }
 
-    /// The `ETag`, where it is made of MD5s.
-    fn md5_etag(&self) -> Option<String> {
+    /// What the parts are known by, where the whole is not.
+    fn parts(&self) -> Option<OfParts> {
+        if let Some((expected, Some(count))) = self.md5_etag() {
+            return Some(OfParts { kind: Kind::Md5, expected, count });
+        }
+        self.checksums.iter().find_map(|(algorithm, value)| {
+            let value = value.filter(|value| self.is_composite(*algorithm, value))?;
+            let (value, count) = value
+                .split_once('-')
+                .map_or((value, None), |(value, count)| (value, count.parse().ok()));
+            let kind = Kind::Checksum(*algorithm);
+            let expected = decode(*algorithm, value)?;
+            Some(OfParts { kind, expected, count: count.or_else(|| self.count())? })
+        })
+    }
+
+    /// Whether a checksum is one of checksums. Its type says so, or else the number of parts after
+    /// it; not all servers tell these of what was uploaded in parts.
+    fn is_composite(&self, algorithm: ChecksumAlgorithm, value: &str) -> bool {
+        match self.checksum_type {
+            Some(ChecksumType::FullObject) => false,
+            Some(ChecksumType::Composite) => true,
+            _ if value.contains('-') => true,
+            _ => algorithm != ChecksumAlgorithm::Crc64Nvme && self.count().is_some(),
+        }
+    }
+
+    /// The number of parts it was uploaded in, where that is known.
+    fn count(&self) -> Option<u64> {
+        self.etag?.trim_matches('"').split_once('-')?.1.parse().ok()
+    }
+
+    /// The `ETag`, where it is made of MD5s, and of how many where of more than one.
+    fn md5_etag(&self) -> Option<(Vec<u8>, Option<u64>)> {
         let opaque = self.customer_key
             || self
                 .encryption
                 .is_some_and(|encryption| *encryption != ServerSideEncryption::Aes256);
-        let etag = self.etag?.trim_matches('"');
-        let md5 = etag.split('-').next()?;
-        let is_md5 = md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit());
-        (is_md5 && !opaque).then(|| etag.to_owned())
+        let md5 = self.etag?.trim_matches('"').split('-').next()?;
+        let md5 = hex::decode(md5).ok().filter(|md5| md5.len() == 16)?;
+        (!opaque).then(|| (md5, self.count()))
     }
+}
+
+/// The bytes of a checksum; none where it is not as long as its algorithm's are, and so something
+/// else that a server took for it.
+fn decode(algorithm: ChecksumAlgorithm, value: &str) -> Option<Vec<u8>> {
+    let bytes = BASE64_STANDARD.decode(value).ok()?;
+    let length = Checksum::size(algorithm.into_impl().as_ref());
+    (bytes.len() as u64 == length).then_some(bytes)
 }
 
 macro_rules! told {
@@ -249,46 +370,87 @@ macro_rules! told {
                 (ChecksumAlgorithm::Sha256, $answer.checksum_sha256()),
                 (ChecksumAlgorithm::Sha1, $answer.checksum_sha1()),
             ],
+            checksum_type: $answer.checksum_type(),
             etag: $answer.e_tag(),
             encryption: $answer.server_side_encryption(),
             customer_key: $answer.sse_customer_algorithm().is_some(),
+            length: length($answer.content_length()),
         }
     };
 }
 
-/// The fingerprint a whole object's answer carries, where the SDK does not hold the body against
-/// it itself, as it does with checksums.
-pub(in crate::sync) fn of_answer(answer: &GetObjectOutput) -> Option<Fingerprint> {
-    told!(answer).fingerprint().filter(|fingerprint| !matches!(fingerprint, Fingerprint::Whole(..)))
+/// The fingerprint of a whole object's answer, where the SDK does not hold the body against it
+/// itself, as it does with checksums of the whole.
+pub(in crate::sync) async fn of_answer(
+    client: &Client,
+    path: &S3Path,
+    answer: &GetObjectOutput,
+) -> Result<Option<Fingerprint>, SyncError> {
+    let fingerprint = of_told(client, path, told!(answer)).await?;
+    Ok(fingerprint.filter(|found| found.kind == Kind::Md5 || found.parts.is_some()))
 }
 
 /// The fingerprint of an object whose `head` is known, or none where S3 gives nothing to compare.
-/// Asks for the size of the parts where only their MD5s are known.
 pub(in crate::sync) async fn of_head(
     client: &Client,
     path: &S3Path,
     head: &HeadObjectOutput,
 ) -> Result<Option<Fingerprint>, SyncError> {
-    let told = told!(head);
-    if let Some(fingerprint) = told.fingerprint() {
-        return Ok(Some(fingerprint));
+    of_told(client, path, told!(head)).await
+}
+
+/// Asks for the sizes of parts where only their digests are known.
+async fn of_told(
+    client: &Client,
+    path: &S3Path,
+    told: Told<'_>,
+) -> Result<Option<Fingerprint>, SyncError> {
+    if let Some(whole) = told.whole() {
+        return Ok(Some(whole));
     }
-    let Some(etag) = told.md5_etag() else { return Ok(None) };
-    let first = client
-        .head_object()
-        .bucket(&path.bucket)
-        .key(&path.key)
-        .if_match(head.e_tag().unwrap_or_default())
-        .part_number(1)
-        .send()
-        .await
-        .map_err(SyncError::s3("HeadObject"))?;
-    let (size, whole) = (length(first.content_length()), length(head.content_length()));
-    let (Some(size @ 1..), Some(whole)) = (size, whole) else { return Ok(None) };
-    // Parts of other sizes than the first one's cannot be told from one another.
-    let count = whole.div_ceil(size);
-    let even = first.parts_count().is_some_and(|parts| u64::try_from(parts) == Ok(count));
-    Ok((even && etag.ends_with(&format!("-{count}"))).then_some(Fingerprint::Parts(etag, size)))
+    let (Some(OfParts { kind, expected, count }), Some(length)) = (told.parts(), told.length)
+    else {
+        return Ok(None);
+    };
+    let parts = part_sizes(client, path, count, length).await?;
+    Ok(parts.map(|parts| Fingerprint { kind, expected, parts: Some(parts) }))
+}
+
+/// The sizes of the `count` parts of an object of `whole` bytes; none where S3 does not tell them.
+/// What lies between a first and a last part of even sizes is taken to be even too.
+async fn part_sizes(
+    client: &Client,
+    path: &S3Path,
+    count: u64,
+    whole: u64,
+) -> Result<Option<PartSizes>, SyncError> {
+    if count <= 1 {
+        return Ok((count == 1).then_some(PartSizes::Even(whole)));
+    }
+    let Some(first @ 1..) = part_size(client, path, 1).await? else { return Ok(None) };
+    let last_if_even = first.checked_mul(count - 1).and_then(|before| whole.checked_sub(before));
+    if let Some(last @ 1..) = last_if_even.filter(|last| *last <= first)
+        && (count == 2 || part_size(client, path, count).await? == Some(last))
+    {
+        return Ok(Some(PartSizes::Even(first)));
+    }
+    let sizes: Vec<_> = stream::iter(1..=count)
+        .map(|number| part_size(client, path, number))
+        .buffered(ASKED)
+        .try_collect()
+        .await?;
+    let sizes: Option<Vec<u64>> = sizes.into_iter().collect();
+    // A server that does not know of parts tells the whole of each.
+    let sizes = sizes.filter(|sizes| sizes.iter().sum::<u64>() == whole && !sizes.contains(&0));
+    Ok(sizes.map(PartSizes::Uneven))
+}
+
+/// The bytes of a part. The object may be another by now: its parts then do not fit the digest.
+async fn part_size(client: &Client, path: &S3Path, number: u64) -> Result<Option<u64>, SyncError> {
+    let Ok(number) = i32::try_from(number) else { return Ok(None) };
+    let call = client.head_object().bucket(&path.bucket).key(&path.key).part_number(number);
+    let part = call.send().await.map_err(SyncError::s3("HeadObject"))?;
+    Ok(length(part.content_length()))
 }
 
 /// The CRC64NVME of the whole, base64, of parts that were sent with theirs.

@@ -103,7 +103,8 @@ impl<'a> Multipart<'a> {
             .send()
             .await
             .map_err(SyncError::s3("CreateMultipartUpload"))?;
-        let id = created.upload_id().unwrap_or_default().to_owned();
+        let id = created.upload_id().ok_or(SyncError::Unproven("CreateMultipartUpload"))?;
+        let id = id.to_owned();
         wire.uploads.begun(&id, target);
         Ok(Self { wire, target, id, checksum, began })
     }
@@ -162,12 +163,18 @@ impl<'a> Multipart<'a> {
             .send()
             .await
             .map_err(SyncError::s3("CompleteMultipartUpload"));
+        let completed = completed.and_then(|completed| {
+            completed.e_tag().map(|_| ()).ok_or(SyncError::Unproven("CompleteMultipartUpload"))
+        });
         match completed {
             // Tried again after an answer that was lost, it may have been done the first time.
-            Err(error) if error.is_unknown_upload() && self.is_complete(&whole, told).await => {
+            Err(error)
+                if (error.is_unknown_upload() || matches!(error, SyncError::Unproven(_)))
+                    && self.is_complete(&whole, told).await =>
+            {
                 Ok(())
             }
-            completed => completed.map(|_| ()),
+            completed => completed,
         }
     }
 

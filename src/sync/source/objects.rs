@@ -11,6 +11,7 @@ use crate::sync::error::{Failure, SyncError};
 use crate::sync::location::S3Path;
 use crate::sync::removal::unfinished::is_mark;
 use crate::sync::s3::integrity::head;
+use crate::sync::s3::wire::persist;
 use crate::sync::s3::{length, time};
 
 /// Looks at an S3 source. `prefix` is what is cut off keys to get relative paths.
@@ -100,14 +101,8 @@ fn listed(client: Client, folder: S3Path, prefix: String, marks: bool) -> Items 
                     return;
                 }
             }
-            let is_truncated = page.is_truncated() == Some(true);
             token = page.next_continuation_token;
             if token.is_none() {
-                if is_truncated {
-                    // Whoever mirrors must not take it for all there is.
-                    let failure = Failure::new(&folder, &SyncError::Truncated);
-                    let _ = found.send(Err(Unlisted::Folder(failure))).await;
-                }
                 return;
             }
         }
@@ -115,7 +110,39 @@ fn listed(client: Client, folder: S3Path, prefix: String, marks: bool) -> Items 
     ahead
 }
 
+/// A page of a listing, asked for again where it was cut off.
 async fn list_page(
+    client: &Client,
+    folder: &S3Path,
+    token: Option<String>,
+    limit: Option<i32>,
+) -> Result<ListObjectsV2Output, SyncError> {
+    persist(|| async {
+        let page = ask_for_page(client, folder, token.clone(), limit).await?;
+        if is_whole(&page) && !goes_round(&page, token.as_ref()) {
+            Ok(page)
+        } else {
+            Err(SyncError::Truncated)
+        }
+    })
+    .await
+}
+
+/// Whether nothing of a page is missing: the SDK takes the end of an answer for the end of the
+/// listing, and who mirrors by it would delete the rest.
+fn is_whole(page: &ListObjectsV2Output) -> bool {
+    let found = page.contents().len() + page.common_prefixes().len();
+    let told = page.key_count().and_then(|count| usize::try_from(count).ok());
+    let is_continued = page.next_continuation_token().is_some();
+    told.is_none_or(|told| told == found) && page.is_truncated() == Some(is_continued)
+}
+
+/// Whether the page that follows would be this one again, without end.
+fn goes_round(page: &ListObjectsV2Output, token: Option<&String>) -> bool {
+    token.is_some() && page.next_continuation_token.as_ref() == token
+}
+
+async fn ask_for_page(
     client: &Client,
     folder: &S3Path,
     token: Option<String>,

@@ -61,7 +61,9 @@ async fn copy(
 ) -> Result<(), SyncError> {
     let call = wire.client().await.copy_object().copy_source(source);
     let call = call.copy_source_if_match(&object.etag).bucket(&target.bucket).key(&target.key);
-    call.send().await.map(|_| ()).map_err(SyncError::s3("CopyObject"))
+    let copied = call.send().await.map_err(SyncError::s3("CopyObject"))?;
+    let etag = copied.copy_object_result().and_then(|copied| copied.e_tag());
+    etag.map(|_| ()).ok_or(SyncError::Unproven("CopyObject"))
 }
 
 async fn is_there(
@@ -87,7 +89,11 @@ async fn is_there(
     };
     let here = integrity::of_head(&wire.client().await, &object.path, &here).await?;
     let there = integrity::of_head(&wire.client().await, target, &there).await?;
-    Ok(here.is_some() && here == there)
+    match (here, there) {
+        (Some(here), Some(there)) if here.is_comparable(&there) => Ok(here == there),
+        // A copy need not be known by what its source is known by.
+        _ => Ok(newer && !rules.moves),
+    }
 }
 
 async fn in_parts(
@@ -138,7 +144,8 @@ async fn copy_part(
         .await
         .map_err(SyncError::s3("UploadPartCopy"))?;
     let etag = copied.copy_part_result().and_then(|part| part.e_tag());
-    Ok(CompletedPart::builder().part_number(number).set_e_tag(etag.map(str::to_owned)).build())
+    let etag = etag.ok_or(SyncError::Unproven("UploadPartCopy"))?;
+    Ok(CompletedPart::builder().part_number(number).e_tag(etag).build())
 }
 
 /// Copies the file at `source` to `target`, whose directory exists.

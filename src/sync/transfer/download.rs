@@ -116,7 +116,8 @@ async fn whole(wire: &Wire, object: &Object, place: &Place) -> Result<u64, SyncE
         .send()
         .await
         .map_err(SyncError::s3("GetObject"))?;
-    let mut verification = Verification::of(&answer, object);
+    let fingerprint = integrity::of_answer(&wire.client().await, &object.path, &answer).await?;
+    let mut verification = Verification::of(&answer, fingerprint, object)?;
     let mut body = Body { stream: answer.body, passing: wire.progress.pass() };
     let place = place.clone();
     let found = if verification.expected <= AT_ONCE {
@@ -153,14 +154,22 @@ struct Verification {
 }
 
 impl Verification {
-    fn of(answer: &GetObjectOutput, object: &Object) -> Self {
-        let expected = length(answer.content_length());
-        let fingerprint = integrity::of_answer(answer);
+    fn of(
+        answer: &GetObjectOutput,
+        fingerprint: Option<Fingerprint>,
+        object: &Object,
+    ) -> Result<Self, SyncError> {
+        // What has no tag is no object, whoever sent it.
+        let etag = answer.e_tag().ok_or(SyncError::Unproven("GetObject"))?;
+        let expected = length(answer.content_length()).unwrap_or(object.size);
+        if etag == object.etag && expected != object.size {
+            return Err(SyncError::Size { expected: object.size, found: expected });
+        }
         let hasher = fingerprint.map(|fingerprint| {
             let hasher = fingerprint.hasher();
             (fingerprint, hasher)
         });
-        Self { expected: expected.unwrap_or(object.size), found: 0, hasher }
+        Ok(Self { expected, found: 0, hasher })
     }
 
     fn take(&mut self, chunks: &[Bytes]) {
@@ -238,11 +247,11 @@ async fn in_parts(wire: &Wire, object: &Object, place: &Place) -> Result<u64, Sy
     let partial = blocking(move || place.begin().map(Arc::new)).await?;
     // Parts of the sizes their digests are known by, where these are fit to be transferred.
     let pieces = match fingerprint.as_ref().and_then(Fingerprint::pieces) {
-        Some(Pieces::Md5 { size }) if !is_fit(size) => None,
+        Some(Pieces::Parts { size, .. }) if !is_fit(size) => None,
         pieces => pieces,
     };
     let part = match pieces {
-        Some(Pieces::Md5 { size }) => size,
+        Some(Pieces::Parts { size, .. }) => size,
         _ => part_size(object.size),
     };
     let mut digests: Vec<(u64, Option<Piece>)> = stream::iter(parts(object.size, part))

@@ -103,7 +103,8 @@ async fn whole(wire: &Wire, source: &Path, bytes: u64, target: &S3Path) -> Resul
 
 async fn put(wire: &Wire, content: Bytes, target: &S3Path) -> Result<(), SyncError> {
     let _permit = wire.permit().await;
-    wire.client()
+    let put = wire
+        .client()
         .await
         .put_object()
         .bucket(&target.bucket)
@@ -115,8 +116,8 @@ async fn put(wire: &Wire, content: Bytes, target: &S3Path) -> Result<(), SyncErr
         .disable_payload_signing()
         .send()
         .await
-        .map(|_| ())
-        .map_err(SyncError::s3("PutObject"))
+        .map_err(SyncError::s3("PutObject"))?;
+    put.e_tag().map(|_| ()).ok_or(SyncError::Unproven("PutObject"))
 }
 
 async fn in_parts(
@@ -162,10 +163,11 @@ async fn send_part(
         .send()
         .await
         .map_err(SyncError::s3("UploadPart"))?;
+    let etag = sent.e_tag().ok_or(SyncError::Unproven("UploadPart"))?;
     wire.progress.add_bytes(part.end - part.start);
     Ok(CompletedPart::builder()
         .part_number(number)
-        .set_e_tag(sent.e_tag().map(str::to_owned))
+        .e_tag(etag)
         .set_checksum_crc64_nvme(sent.checksum_crc64_nvme().map(str::to_owned))
         .build())
 }
