@@ -6,6 +6,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -30,12 +31,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub struct Patient {
     inner: SharedHttpClient,
     patience: Duration,
+    down_since: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Patient {
-    /// Has each call of `inner` wait at most `patience` for an endpoint that refuses connections.
+    /// Has the calls of `inner` wait for an endpoint that refuses connections, at most `patience`
+    /// from the first that was refused on.
     pub fn new(inner: SharedHttpClient, patience: Duration) -> Self {
-        Self { inner, patience }
+        Self { inner, patience, down_since: Arc::default() }
     }
 }
 
@@ -46,7 +49,8 @@ impl HttpClient for Patient {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Connector { inner, patience: self.patience })
+        let down_since = Arc::clone(&self.down_since);
+        SharedHttpConnector::new(Connector { inner, patience: self.patience, down_since })
     }
 
     fn validate_base_client_config(
@@ -74,26 +78,43 @@ impl HttpClient for Patient {
 struct Connector {
     inner: SharedHttpConnector,
     patience: Duration,
+    /// Since when connections are refused, for all calls and all their tries.
+    down_since: Arc<Mutex<Option<Instant>>>,
+}
+
+/// When `patience` with an endpoint ends that is down by now.
+fn deadline(down_since: &Mutex<Option<Instant>>, patience: Duration) -> Instant {
+    let mut since = down_since.lock().unwrap_or_else(PoisonError::into_inner);
+    let since = since.get_or_insert_with(|| {
+        let minutes = patience.as_secs() / 60;
+        tracing::warn!("the S3 endpoint refuses connections; waiting up to {minutes} min for it");
+        Instant::now()
+    });
+    *since + patience
 }
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (inner, patience) = (self.inner.clone(), self.patience);
+        let down_since = Arc::clone(&self.down_since);
         HttpConnectorFuture::new(async move {
-            let deadline = Instant::now() + patience;
             let (mut request, mut pause) = (request, FIRST_PAUSE);
             loop {
                 let again = request.try_clone();
                 let ended = inner.call(request).await;
+                if !ended.as_ref().is_err_and(is_refused) {
+                    *down_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    return ended;
+                }
+                let deadline = deadline(&down_since, patience);
                 let left = deadline.saturating_duration_since(Instant::now());
-                match (ended, again) {
-                    (Err(error), Some(again)) if is_refused(&error) && !left.is_zero() => {
-                        tracing::debug!("waiting for an endpoint that refuses connections");
+                match again {
+                    Some(again) if !left.is_zero() => {
                         sleep(pause.min(left)).await;
                         pause = (pause * 2).min(LONGEST_PAUSE);
                         request = again;
                     }
-                    (ended, _) => return ended,
+                    _ => return ended,
                 }
             }
         })

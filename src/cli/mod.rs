@@ -108,8 +108,12 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments).await.into(),
         Command::Check(arguments) => check::run(&arguments).await.into(),
         Command::Plan(arguments) => plan::run(&arguments).await.into(),
-        Command::Sync(arguments) => Box::pin(sync::run(arguments, Ending::at_once())).await.into(),
+        Command::Sync(arguments) => {
+            worker::tell_warnings();
+            Box::pin(sync::run(arguments, Ending::at_once())).await.into()
+        }
         Command::Remove(arguments) => {
+            worker::tell_warnings();
             let _ending = Ending::at_once();
             remove::run(arguments).await.into()
         }

@@ -1,7 +1,7 @@
 //! `demand remove`: removals by hand.
 
 use super::exit::Exit;
-use super::sync::{finish, mounts_of_environment};
+use super::sync::{by_hand, finish, mounts_of_environment};
 use crate::sync::{LOCK_TIMEOUT, Worker};
 
 #[derive(Debug, clap::Args)]
@@ -14,5 +14,6 @@ pub(super) struct Arguments {
 /// Removes, and prints the result as the last line on standard output.
 pub(super) async fn run(arguments: Arguments) -> Exit {
     let worker = Worker::new(mounts_of_environment().await, LOCK_TIMEOUT);
-    finish(&worker.remove(&arguments.paths).await, false)
+    let paths: Vec<_> = arguments.paths.iter().map(|path| by_hand(path)).collect();
+    finish(&worker.remove(&paths).await, false)
 }

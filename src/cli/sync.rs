@@ -1,6 +1,7 @@
 //! `demand sync`: the worker of a step's job, and transfers by hand.
 
 use std::io::Write as _;
+use std::path::{Component, Path};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ pub(super) struct Arguments {
     /// standard input; or, with DESTINATION, the source of a transfer
     #[arg(value_name = "REQUEST|SOURCE", required_unless_present = "task")]
     source: Option<String>,
-    /// Where the source's data goes: `s3://bucket/key` or a path
+    /// Where the source's data goes: `s3://bucket/key` or a path; of a single file its own path,
+    /// unless it ends in `/`
     destination: Option<String>,
     /// Take only what this regular expression matches whole; may be repeated
     #[arg(long, value_name = "REGEX", requires = "destination")]
@@ -34,7 +36,7 @@ pub(super) struct Arguments {
     /// Leave out what this regular expression matches whole; may be repeated
     #[arg(long, value_name = "REGEX", requires = "destination")]
     exclude: Vec<String>,
-    /// Delete at the destination what the source does not have
+    /// Delete at the destination what the source does not have, or the filters leave out
     #[arg(long, requires = "destination")]
     delete: bool,
     /// Transfer what is at the destination already, too
@@ -72,7 +74,6 @@ pub(super) async fn run(arguments: Arguments, ending: Ending) -> Exit {
                 // Of mounts that reach equally far the task's, which are last, are taken.
                 let mounts = mounts.into_iter().chain(task.mounts.clone()).collect();
                 let worker = Arc::new(Worker::new(mounts, lock_timeout));
-                let _shown = sync::show(worker.progress());
                 let run = Arc::clone(&worker);
                 let work = async move { run.run(&task).await };
                 carry_out(&worker, work.boxed(), false, ending).await
@@ -93,12 +94,16 @@ pub(super) async fn run(arguments: Arguments, ending: Ending) -> Exit {
         return print_batches(&worker, &batch.requests).await;
     }
     let worker = Arc::new(if arguments.dry_run { Worker::dry(mounts, tell()) } else { worker });
-    let _shown = sync::show(worker.progress());
     let sync::Batch { requests, allow_partial_failure } = batch;
     let run = Arc::clone(&worker);
     let work = async move { run.run_requests(&requests, allow_partial_failure).await };
     carry_out(&worker, work.boxed(), allow_partial_failure, ending).await
 }
+
+/// What was done cannot be told.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot print the result")]
+struct Unprinted(#[source] std::io::Error);
 
 /// `--task` without a task.
 #[derive(Debug, thiserror::Error)]
@@ -110,8 +115,8 @@ impl Arguments {
         let patterns =
             |patterns: &[String]| (!patterns.is_empty()).then(|| Patterns::Many(patterns.to_vec()));
         Some(DataSyncRequest {
-            source_path: self.source.clone()?,
-            destination_path: self.destination.clone()?,
+            source_path: by_hand(self.source.as_deref()?),
+            destination_path: by_hand(self.destination.as_deref()?),
             source_path_prefix: None,
             filter_config: Some(FilterConfig {
                 include: patterns(&self.include),
@@ -133,6 +138,25 @@ impl Arguments {
     }
 }
 
+/// A path as somebody types it: `..` leads where the shell says, which requests may not.
+pub(super) fn by_hand(path: &str) -> String {
+    let parents =
+        |path: &str| Path::new(path).components().any(|part| part == Component::ParentDir);
+    if path.contains("://") || !parents(path) {
+        return path.to_owned();
+    }
+    // Up to the last of them it exists, or there is no telling where it leads.
+    let end = path.rfind("..").map_or(0, |start| start + 2);
+    match Path::new(&path[..end])
+        .canonicalize()
+        .ok()
+        .and_then(|path| path.into_os_string().into_string().ok())
+    {
+        Some(real) => format!("{real}{}", &path[end..]),
+        None => path.to_owned(),
+    }
+}
+
 /// The mounts that the environment names; what it does not name well is told and passed over.
 pub(super) async fn mounts_of_environment() -> Vec<Mount> {
     let variables = std::env::vars_os()
@@ -151,7 +175,7 @@ async fn print_batches(worker: &Worker, requests: &[DataSyncRequest]) -> Exit {
             Ok(batches) => prepared.requests.extend(batches.requests),
             Err(error) => {
                 let failure = sync::Failure::new(&request.source_path, &error);
-                let _ = writeln!(std::io::stderr(), "{failure}");
+                let _ = writeln!(std::io::stderr(), "{}", printable(&failure.to_string()));
                 return Exit::Failed;
             }
         }
@@ -164,7 +188,13 @@ fn print(answer: &impl Serialize, exit: Exit) -> Exit {
     let printed = serde_json::to_string(answer)
         .map_err(std::io::Error::from)
         .and_then(|line| Terminal::new(true).print(&line));
-    printed.map_or_else(|error| unusable(&error), |()| exit)
+    match printed {
+        Ok(()) => exit,
+        Err(source) => {
+            complain(&Unprinted(source));
+            Exit::Failed
+        }
+    }
 }
 
 /// Has the work run among the transfers it waits for: on a thread of its own it would have to be
@@ -175,13 +205,17 @@ async fn carry_out(
     allow_partial_failure: bool,
     ending: Ending,
 ) -> Exit {
+    let shown = sync::show(worker.progress());
     let work = worker.start(work);
     let under_way = work.abort_handle();
     let give_up = || async move {
         under_way.abort();
         worker.give_up().await;
     };
-    match ending.after(work, give_up).await {
+    let ended = ending.after(work, give_up).await;
+    // Before anything else is printed.
+    drop(shown);
+    match ended {
         Ok(report) => finish(&report, allow_partial_failure),
         Err(error) => {
             complain(&error);
@@ -204,7 +238,7 @@ fn tell() -> Tell {
 pub(super) fn finish(report: &Report, allow_partial_failure: bool) -> Exit {
     for failure in &report.failures {
         // Where stderr is gone, the result still tells.
-        let _ = writeln!(std::io::stderr(), "{failure}");
+        let _ = writeln!(std::io::stderr(), "{}", printable(&failure.to_string()));
     }
     let partly = allow_partial_failure && report.requests_succeeded > 0 && !report.not_forgiven;
     print(report, if report.succeeded() || partly { Exit::Done } else { Exit::Failed })

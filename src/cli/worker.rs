@@ -2,12 +2,27 @@
 //! they are told to.
 
 use std::future::Future;
+use std::io::{self, IsTerminal, Write as _};
 use std::process::exit;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+/// Has this program's warnings told on stderr.
+pub(super) fn tell_warnings() {
+    let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), Level::WARN);
+    let lines = fmt::layer().with_writer(io::stderr).without_time().with_target(false);
+    let lines = lines.with_ansi(io::stderr().is_terminal());
+    // Where somebody else set up logging, it is told there.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
+}
 
 /// How long tidying up may take: less than Batch and Docker wait before they kill.
 const TIDYING: Duration = Duration::from_secs(8);
@@ -38,7 +53,7 @@ impl Ending {
             done = work => done,
             code = signals.told() => {
                 if timeout(TIDYING, give_up()).await.is_err() {
-                    eprintln!("not everything that had begun could be tidied up");
+                    let _ = writeln!(io::stderr(), "not everything that had begun was tidied up");
                 }
                 exit(code)
             }
@@ -68,7 +83,8 @@ impl Signals {
             () = comes(self.terminate) => (143, "terminated"),
             () = comes(self.interrupt) => (130, "interrupted"),
         };
-        eprintln!("{told}");
+        // Nobody may read it any more.
+        let _ = writeln!(io::stderr(), "{told}");
         code
     }
 }

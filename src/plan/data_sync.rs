@@ -13,7 +13,8 @@ pub struct DataSyncRequest {
     pub source_path: String,
     /// Where it goes.
     pub destination_path: String,
-    /// Narrows an S3 source to keys that start so.
+    /// What is cut off the keys of an S3 source to tell where below the destination each goes; the
+    /// source itself without it. The source starts with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub source_path_prefix: Option<String>,

@@ -10,8 +10,12 @@ use serde_json::Value;
 
 use super::error::SyncError;
 use super::location::{Location, LocationError};
+use super::s3::length;
 use super::worker::Worker;
 use crate::plan::data_sync::DataSyncRequest;
+
+/// Bytes that a document may have: requests for a million files.
+const LONGEST: u64 = 1 << 30;
 
 /// A document that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +40,11 @@ pub enum DocumentError {
         source: std::io::Error,
     },
     /// A document of another shape.
-    #[error("the document is not what is asked for")]
+    #[error("the document is not what is asked for (to transfer a source, name a DESTINATION too)")]
     Shape(#[from] serde_json::Error),
+    /// A directory, or more than any document has.
+    #[error("`{0}` is no document; to transfer it, name a DESTINATION too")]
+    NoDocument(String),
 }
 
 /// Several requests, as the reference's batches have them.
@@ -67,19 +74,34 @@ pub async fn load<T: DeserializeOwned>(
         return Ok(serde_json::from_slice(&bytes)?);
     }
     match Location::parse(reference, worker.mounts())? {
-        Location::Local(path) => match tokio::fs::read(&path).await {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
-            Err(source) => Err(DocumentError::File { path, source }),
+        Location::Local(path) => match tokio::fs::metadata(&path).await {
+            Ok(found) if found.is_dir() || found.len() > LONGEST => {
+                Err(DocumentError::NoDocument(reference.to_owned()))
+            }
+            _ => local(path).await,
         },
+        Location::S3(path) if path.is_folder() => {
+            Err(DocumentError::NoDocument(reference.to_owned()))
+        }
         Location::S3(path) => {
             let fail = |source| DocumentError::Object { path: path.to_string(), source };
             let client = worker.client().await;
             let answer = client.get_object().bucket(&path.bucket).key(&path.key).send().await;
             let answer = answer.map_err(SyncError::s3("GetObject")).map_err(fail)?;
+            if length(answer.content_length()).is_some_and(|length| length > LONGEST) {
+                return Err(DocumentError::NoDocument(reference.to_owned()));
+            }
             let body = answer.body.collect().await;
             let body = body.map_err(|error| fail(SyncError::Body(Box::new(error))))?;
             Ok(serde_json::from_slice(&body.into_bytes())?)
         }
+    }
+}
+
+async fn local<T: DeserializeOwned>(path: PathBuf) -> Result<T, DocumentError> {
+    match tokio::fs::read(&path).await {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+        Err(source) => Err(DocumentError::File { path, source }),
     }
 }
 

@@ -88,7 +88,8 @@ pub enum SyncError {
     /// A transfer within itself.
     #[error(
         "source and destination lie within one another; name folders beside each other, or, to \
-         copy upwards, neither mirror (delete) nor move (retain_source_data)"
+         copy upwards where no file meets the source, neither mirror (delete) nor move \
+         (retain_source_data)"
     )]
     Overlap,
     /// Filters that leave nothing.
@@ -109,6 +110,15 @@ pub enum SyncError {
     /// A listing that breaks off.
     #[error("the listing is cut off, or goes round in a circle")]
     Truncated,
+    /// A place for files under way that is none on this machine.
+    #[error("`{0}` is no directory of this machine, where alone files under way can lie")]
+    NotLocal(String),
+    /// A destination that must not be replaced by a file.
+    #[error("{} is a directory; end the destination in `/` to put the file into it", .0.display())]
+    IsDirectory(PathBuf),
+    /// Nor this one.
+    #[error("{} is a device, a socket or a pipe, which no file replaces", .0.display())]
+    IsSpecial(PathBuf),
     /// A place for requests that is none in S3.
     #[error("`{0}` is no S3 path, where alone requests are put")]
     NoS3Path(String),

@@ -40,6 +40,9 @@ pub enum LocationError {
     /// A path that could leave the directory it is under.
     #[error("`{0}` has a `..` in it")]
     Escapes(String),
+    /// A URL of something else.
+    #[error("`{0}` is neither s3://, efs:// nor file://; a path of that name begins with ./")]
+    Scheme(String),
     /// Nothing.
     #[error("a path is empty")]
     Empty,
@@ -59,6 +62,9 @@ impl Location {
             return resolve_efs(text, file_system, path, mounts).map(Self::Local);
         }
         let path = text.strip_prefix("file://").unwrap_or(text);
+        if has_scheme(path) {
+            return Err(LocationError::Scheme(text.to_owned()));
+        }
         if path.is_empty() {
             return Err(LocationError::Empty);
         }
@@ -151,6 +157,13 @@ impl fmt::Display for S3Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.key)
     }
+}
+
+/// Whether a path begins as a URL does: `word:/`.
+fn has_scheme(path: &str) -> bool {
+    let scheme = path.split_once(":/").map_or("", |(scheme, _)| scheme);
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte))
 }
 
 fn escapes(path: &str) -> bool {

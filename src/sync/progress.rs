@@ -16,7 +16,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// Drawn while what is to be done is still being counted, and once that is known.
 const COUNTING: &str = "{spinner} {wide_msg}";
-const COUNTED: &str = "{bar:24} {percent:>3} % {wide_msg}";
+const COUNTED: &str = "{bar:12} {percent:>3} % {wide_msg}";
 
 /// Counted while transfers run.
 #[derive(Debug, Default)]
@@ -83,12 +83,12 @@ impl Progress {
         }
         let (all, total) = (get(&self.expected_files), get(&self.expected_bytes));
         let left = total.saturating_sub(done).checked_div(rate).map_or_else(
-            || "time left unknown".to_owned(),
-            |seconds| format!("{} left", HumanDuration(Duration::from_secs(seconds))),
+            || "unknown time left".to_owned(),
+            |seconds| format!("{:#} left", HumanDuration(Duration::from_secs(seconds))),
         );
         let (files, all) = (HumanCount(files), HumanCount(all));
         let (done, total) = (HumanBytes(done), HumanBytes(total));
-        format!("{files} of {all} files, {done} of {total}, {told}/s, {left}")
+        format!("{files}/{all} files, {done}/{total}, {told}/s, {left}")
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod batches;
 mod bins;
+mod by_hand;
 mod corners;
 mod delivery;
 mod disk_full;

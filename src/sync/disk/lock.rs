@@ -4,7 +4,8 @@
 //! lock that nobody else sees.
 
 use std::fs::{self, File, OpenOptions};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -29,10 +30,22 @@ pub(in crate::sync) fn is_lock(name: &[u8]) -> bool {
     name.starts_with(b".") && name.ends_with(SUFFIX.as_bytes())
 }
 
+/// Beside the destination; of a mounted file system's root, which has nothing beside it that others
+/// see, inside.
+fn place(destination: &Path) -> PathBuf {
+    let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
+    let parent = destination.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.and_then(device).or_else(|| device(Path::new(".")));
+    match device(destination) {
+        Some(own) if Some(own) != parent => destination.join(SUFFIX),
+        _ => beside(destination, SUFFIX),
+    }
+}
+
 impl Lock {
     /// Waits at most `timeout` for the lock of `destination`.
     pub async fn acquire(destination: &Path, timeout: Duration) -> Result<Self, SyncError> {
-        let path = beside(destination, SUFFIX);
+        let path = place(destination);
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::create_dir_all(parent).map_err(SyncError::file("create the directory", parent))?;
         }

@@ -21,6 +21,9 @@ use crate::sync::error::SyncError;
 
 const PREFIX: &str = ".demand-";
 const SUFFIX: &str = ".part";
+/// `NFS_SUPER_MAGIC` (statfs(2)), which EFS is mounted as.
+#[cfg(target_os = "linux")]
+const NFS: rustix::fs::FsWord = 0x6969;
 
 /// A file that has not its final name yet; removed when dropped.
 #[derive(Debug)]
@@ -94,15 +97,41 @@ impl Partial {
 
     /// Gives it its final name, replacing what had it.
     pub fn publish(mut self) -> Result<(), SyncError> {
-        if !cfg!(target_os = "linux") {
-            // Elsewhere no single call makes all files of a step durable at its end.
-            self.file.sync_all().map_err(SyncError::file("sync", &self.path))?;
+        if is_remote(&self.file) {
+            // Its server may refuse what it was sent until then, and not after it has its name.
+            // Beyond Linux no single call makes all files of a step durable at its end.
+            self.file.sync_data().map_err(SyncError::file("write", &self.path))?;
         }
-        let named = fs::rename(&self.path, &self.target);
-        named.map_err(SyncError::file("replace", &self.target))?;
-        self.published = true;
-        Ok(())
+        match fs::rename(&self.path, &self.target) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => self.carry_over(),
+            named => {
+                named.map_err(SyncError::file("replace", &self.target))?;
+                self.published = true;
+                Ok(())
+            }
+        }
     }
+
+    /// Publishes a file that lies on another file system than its target.
+    fn carry_over(&self) -> Result<(), SyncError> {
+        let directory = self.target.parent().unwrap_or(Path::new("/"));
+        let partial = Self::create(directory, &self.target)?;
+        let carry = || -> io::Result<()> {
+            let mut from = File::open(&self.path)?;
+            io::copy(&mut from, &mut &partial.file)?;
+            partial.file.set_permissions(from.metadata()?.permissions())
+        };
+        carry().map_err(SyncError::file("write", &partial.path))?;
+        partial.publish()
+    }
+}
+
+/// Whether a file lies on a server, which tells late what it cannot take.
+fn is_remote(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type == NFS);
+    #[cfg(not(target_os = "linux"))]
+    return true;
 }
 
 impl Drop for Partial {
@@ -135,8 +164,10 @@ fn take(path: &Path) -> io::Result<Option<File>> {
     // Its writer may have published it between our opening and our locking: then it is ours to
     // leave alone.
     let opened = file.metadata()?;
-    let ours = fs::symlink_metadata(path)
-        .is_ok_and(|named| named.ino() == opened.ino() && named.dev() == opened.dev());
+    // A server is asked again only by opening.
+    let named =
+        if is_remote(&file) { File::open(path)?.metadata() } else { fs::symlink_metadata(path) };
+    let ours = named.is_ok_and(|named| named.ino() == opened.ino() && named.dev() == opened.dev());
     if !ours {
         return Ok(None);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -21,6 +21,8 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug, Default)]
 pub(in crate::sync) struct Placing {
     root: PathBuf,
+    /// Opened before anything is placed: who opens it later is not told of what failed before.
+    file_system: Option<File>,
     /// None where the directory is missing and is not to be made.
     real_root: Option<PathBuf>,
     makes: bool,
@@ -43,8 +45,14 @@ impl Placing {
         let root = or_current(root);
         fs::create_dir_all(root).map_err(SyncError::file("create the directory", root))?;
         let real_root = root.canonicalize().map_err(SyncError::file("resolve", root))?;
-        let real_root = Some(real_root);
-        Ok(Self { root: root.to_owned(), real_root, makes: true, ..Self::default() })
+        let file_system = File::open(root).map_err(SyncError::file("open", root))?;
+        Ok(Self {
+            root: root.to_owned(),
+            file_system: Some(file_system),
+            real_root: Some(real_root),
+            makes: true,
+            ..Self::default()
+        })
     }
 
     /// Tells where files would be placed, and makes nothing.
@@ -87,6 +95,17 @@ impl Placing {
     /// Makes the directory that `file` lies in.
     pub fn make_parent(&self, file: &Path) -> Result<(), SyncError> {
         self.make(file.parent().unwrap_or(&self.root))
+    }
+
+    /// Returns when everything written to its file system would survive a power failure. Where
+    /// there is no such call, each file was made durable by itself.
+    pub fn make_durable(&self) -> Result<(), SyncError> {
+        let Some(directory) = &self.file_system else { return Ok(()) };
+        #[cfg(target_os = "linux")]
+        let synced = rustix::fs::syncfs(directory).map_err(io::Error::from);
+        #[cfg(not(target_os = "linux"))]
+        let synced = directory.sync_all();
+        synced.map_err(SyncError::file("make durable", &self.root))
     }
 
     fn placed(&self, path: PathBuf) -> Placed {
@@ -156,6 +175,18 @@ fn or_current(root: &Path) -> &Path {
     if root.as_os_str().is_empty() { Path::new(".") } else { root }
 }
 
+/// Refuses what no file takes the place of, given what lies at its path.
+pub(in crate::sync) fn replaceable(path: &Path, there: &Metadata) -> Result<(), SyncError> {
+    let kind = there.file_type();
+    if kind.is_dir() {
+        Err(SyncError::IsDirectory(path.to_owned()))
+    } else if kind.is_file() || kind.is_symlink() {
+        Ok(())
+    } else {
+        Err(SyncError::IsSpecial(path.to_owned()))
+    }
+}
+
 /// The path of a file of the worker's own that belongs to `path`: `.NAME` and `suffix` beside it.
 /// The end of a name too long for that is replaced by its hash.
 pub(in crate::sync) fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -174,18 +205,4 @@ pub(in crate::sync) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 fn is_plain(path: &Path) -> bool {
     path.components().all(|component| matches!(component, Component::Normal(_)))
-}
-
-/// Returns when everything written to the file system of `directory` would survive a power
-/// failure. Where there is no such call, each file was made durable by itself.
-pub(in crate::sync) fn make_durable(directory: &Path) -> Result<(), SyncError> {
-    let sync = |directory: &Path| -> io::Result<()> {
-        let directory = File::open(directory)?;
-        #[cfg(target_os = "linux")]
-        rustix::fs::syncfs(&directory)?;
-        #[cfg(not(target_os = "linux"))]
-        directory.sync_all()?;
-        Ok(())
-    };
-    sync(directory).map_err(SyncError::file("make durable", directory))
 }

@@ -45,8 +45,17 @@ impl Folder {
         pieces
     }
 
+    /// Whether a piece of it would not be transferred as it is with the whole: a name that no file
+    /// can have is refused below its folder and not as one, and a file and a folder of one name
+    /// cannot be told apart.
+    fn is_whole(&self) -> bool {
+        let mut names = self.files.keys().chain(self.folders.keys());
+        names.any(|name| ["", ".", ".."].iter().any(|strange| name == strange))
+            || self.files.keys().any(|name| self.folders.contains_key(name))
+    }
+
     fn cut(&self, relative: OsString, limit: u64, pieces: &mut Vec<Piece>) {
-        if self.bytes <= limit {
+        if self.bytes <= limit || self.is_whole() {
             pieces.push(Piece { relative, bytes: self.bytes });
             return;
         }

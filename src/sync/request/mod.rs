@@ -11,7 +11,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::disk::lock::Lock;
-use super::disk::placing::{Placing, make_durable};
+use super::disk::placing::Placing;
 use super::error::{Failure, SyncError, blocking};
 use super::job::Job;
 use super::journal::{EncodedPath, Journal, Verified, VerifiedSource, nanoseconds};
@@ -87,8 +87,8 @@ impl Run<'_> {
             Source::Single(item) => self.single(*item, &source, &filter, &destination).await,
             Source::Folder(items) => {
                 let removes = request.delete || !request.retain_source_data;
-                overlap::folders(&source, &destination, removes)?;
-                self.folder(items, filter, &destination).await
+                let upwards = overlap::folders(&source, &destination, removes)?;
+                self.folder(items, filter, &destination, upwards.then_some(&source)).await
             }
         }
     }
@@ -104,7 +104,14 @@ impl Run<'_> {
         if !filter.takes(&item.path())? {
             return self.nothing_matches();
         }
-        if item.relative.is_empty() && self.request.destination_path.ends_with('/') {
+        let into_folder = match destination {
+            Location::S3(path) => path.is_folder(),
+            // Such as `.`, which is no file's name.
+            Location::Local(path) => {
+                path.file_name().is_none() || self.request.destination_path.ends_with('/')
+            }
+        };
+        if item.relative.is_empty() && into_folder {
             let path = item.path();
             item.relative = path.rsplit('/').next().unwrap_or_default().into();
         }
@@ -127,12 +134,14 @@ impl Run<'_> {
         self.finish(&transfer.target).await
     }
 
-    /// Takes the files of a folder as they are listed, bin by bin.
+    /// Takes the files of a folder as they are listed, bin by bin. None may be written into
+    /// `source`, where that lies below the destination.
     async fn folder(
         &mut self,
         mut items: Items,
         filter: Filter,
         destination: &Location,
+        source: Option<&Location>,
     ) -> Result<(), SyncError> {
         let transfer = Arc::new(self.transfer(self.folder_target(destination).await?)?);
         let mut expected = Expected::default();
@@ -160,6 +169,10 @@ impl Run<'_> {
             };
             if self.request.delete && !is_directory {
                 expected.add(&item.relative);
+            }
+            if source.is_some_and(|source| transfer.target.lies_in(source, &item)) {
+                self.report.failures.push(Failure::new(item.path(), &SyncError::Overlap));
+                continue;
             }
             let ends_bin = !bin.takes(item.size);
             let room = if ends_bin { 0 } else { self.concurrency() - 1 };
@@ -221,14 +234,18 @@ impl Run<'_> {
         let request = self.request;
         let config = &request.remote_to_local_config;
         let partial_directory = match &config.custom_tmp_dir {
-            Some(directory) if config.use_custom_tmp_dir => {
+            Some(directory) if config.use_custom_tmp_dir && target.is_directory() => {
                 match Location::parse(directory, &self.job.mounts)? {
                     Location::Local(path) => Some(path),
-                    Location::S3(_) => None,
+                    Location::S3(_) => return Err(SyncError::NotLocal(directory.clone())),
                 }
             }
             _ => None,
         };
+        if let Some(directory) = partial_directory.as_ref().filter(|_| !self.job.is_dry()) {
+            let fail = SyncError::file("create the directory", directory);
+            std::fs::create_dir_all(directory).map_err(fail)?;
+        }
         let Job { lazy_client, uploads, progress, .. } = self.job;
         Ok(Transfer {
             wire: Wire::new(
@@ -261,6 +278,8 @@ impl Run<'_> {
     ) -> Result<(), SyncError> {
         let outcome = match outcome {
             Ok(outcome) => outcome,
+            // What is true of one is true of all.
+            Err(error) if error.is_no_bucket() => return Err(error),
             Err(error) => {
                 self.report.failures.push(Failure::new(item.path(), &error));
                 return Ok(());
@@ -303,8 +322,8 @@ impl Run<'_> {
                 if !self.job.is_dry()
                     && self.report.files_transferred + self.report.files_skipped > 0 =>
             {
-                let root = placing.root().to_owned();
-                blocking(move || make_durable(&root)).await
+                let placing = Arc::clone(placing);
+                blocking(move || placing.make_durable()).await
             }
             _ => Ok(()),
         }
@@ -336,7 +355,10 @@ impl Run<'_> {
                 let client = transfer.wire.client().await;
                 mirror::in_s3(&client, folder, &expected, &others, tell.as_ref()).await
             }
-            Target::S3(_) => return Ok(()),
+            Target::S3(_) => {
+                tracing::warn!("nothing is deleted from a whole bucket; name a folder in it");
+                return Ok(());
+            }
         };
         let is_mirrored = mirrored.succeeded();
         self.report.absorb(mirrored);

@@ -9,12 +9,12 @@ use crate::sync::error::SyncError;
 use crate::sync::location::Location;
 
 /// Refuses folders of which one lies within the other. Where the destination holds the source,
-/// only what `removes` anything is refused.
+/// only what `removes` anything is refused; else it is answered that it does.
 pub(in crate::sync) fn folders(
     source: &Location,
     destination: &Location,
     removes: bool,
-) -> Result<(), SyncError> {
+) -> Result<bool, SyncError> {
     let (below, above) = match (source, destination) {
         (Location::S3(source), Location::S3(destination)) => {
             let (from, to) = (source.folder_key(), destination.folder_key());
@@ -24,9 +24,9 @@ pub(in crate::sync) fn folders(
         (Location::Local(source), Location::Local(destination)) => {
             (is_within(destination, source), is_within(source, destination))
         }
-        _ => return Ok(()),
+        _ => return Ok(false),
     };
-    if below || above && removes { Err(SyncError::Overlap) } else { Ok(()) }
+    if below || above && removes { Err(SyncError::Overlap) } else { Ok(above) }
 }
 
 /// Whether `path`, which may not exist yet, is `directory` or lies below it, whatever links and

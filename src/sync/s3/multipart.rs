@@ -61,12 +61,13 @@ pub(in crate::sync) struct Multipart<'a> {
 }
 
 impl<'a> Multipart<'a> {
-    /// Begins one whose parts S3 copies from another object, which `source` describes: what
-    /// `CopyObject` would take over by itself.
+    /// Begins one whose parts S3 copies from another object, which `source` and
+    /// `tags` describe: what `CopyObject` would take over by itself.
     pub async fn of_copies(
         wire: &'a Wire,
         target: &'a S3Path,
         source: &HeadObjectOutput,
+        tags: Option<String>,
     ) -> Result<Self, SyncError> {
         let call = wire.client().await.create_multipart_upload();
         let call = call
@@ -75,7 +76,9 @@ impl<'a> Multipart<'a> {
             .set_content_language(source.content_language.clone())
             .set_content_disposition(source.content_disposition.clone())
             .set_cache_control(source.cache_control.clone())
-            .set_metadata(source.metadata.clone());
+            .set_website_redirect_location(source.website_redirect_location.clone())
+            .set_metadata(source.metadata.clone())
+            .set_tagging(tags);
         Self::begin(wire, target, call, None).await
     }
 

@@ -45,7 +45,7 @@ impl Filter {
         Ok(Self {
             include: all(config.and_then(|config| config.include.as_ref()))?,
             exclude: all(config.and_then(|config| config.exclude.as_ref()))?,
-            root: root.trim_end_matches('/').to_owned(),
+            root: root.strip_suffix('/').unwrap_or(&root).to_owned(),
         })
     }
 

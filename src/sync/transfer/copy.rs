@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::rules::{Object, Rules};
 use crate::sync::disk::partial::Partial;
+use crate::sync::disk::placing::replaceable;
 use crate::sync::error::{SyncError, blocking};
 use crate::sync::location::S3Path;
 use crate::sync::outcome::Outcome;
@@ -17,6 +18,7 @@ use crate::sync::s3::integrity;
 use crate::sync::s3::multipart::Multipart;
 use crate::sync::s3::wire::{Part, Wire, part_size, parts, persist};
 use crate::sync::s3::{length, time};
+use crate::telemetry::chain;
 
 /// `CopyObject` takes objects up to this size.
 const IN_ONE_CALL: u64 = 5 << 30;
@@ -104,7 +106,8 @@ async fn in_parts(
 ) -> Result<(), SyncError> {
     let head = integrity::head(&wire.client().await, &object.path).await?;
     let head = head.ok_or(SyncError::Missing)?;
-    let upload = Multipart::of_copies(wire, target, &head).await?;
+    let tags = tags(wire, &object.path).await?;
+    let upload = Multipart::of_copies(wire, target, &head, tags).await?;
     let id = upload.id().to_owned();
     upload
         .carry_out(
@@ -117,7 +120,33 @@ async fn in_parts(
             },
             || Ok(()),
         )
-        .await
+        .await?;
+    let found = integrity::head(&wire.client().await, target).await?;
+    let found = found.and_then(|head| length(head.content_length())).unwrap_or(0);
+    if found == object.size {
+        Ok(())
+    } else {
+        Err(SyncError::Size { expected: object.size, found })
+    }
+}
+
+/// The tags of an object, as a header carries them; none where they may not be read.
+async fn tags(wire: &Wire, path: &S3Path) -> Result<Option<String>, SyncError> {
+    let call = wire.client().await.get_object_tagging().bucket(&path.bucket).key(&path.key);
+    match call.send().await.map_err(SyncError::s3("GetObjectTagging")) {
+        Ok(answer) => {
+            let mut tags = url::form_urlencoded::Serializer::new(String::new());
+            for tag in answer.tag_set() {
+                tags.append_pair(tag.key(), tag.value());
+            }
+            Ok(Some(tags.finish()).filter(|tags| !tags.is_empty()))
+        }
+        Err(error @ SyncError::S3(_)) => {
+            tracing::warn!(%path, error = %chain(&error), "copied without its tags");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn copy_part(
@@ -159,7 +188,11 @@ pub(in crate::sync) async fn on_disk(
     blocking(move || {
         let before = fs::metadata(&source).map_err(SyncError::file("look at", &source))?;
         let bytes = before.len();
-        if !force && is_copied(&source, &before, &target, size_only)? {
+        let there = fs::symlink_metadata(&target).ok();
+        if let Some(there) = &there {
+            replaceable(&target, there)?;
+        }
+        if !force && is_copied(&source, &before, &target, there.as_ref(), size_only)? {
             return Ok(Outcome::Skipped { bytes });
         }
         if dry_run {
@@ -188,9 +221,10 @@ fn is_copied(
     source: &Path,
     before: &fs::Metadata,
     target: &Path,
+    there: Option<&fs::Metadata>,
     size_only: bool,
 ) -> Result<bool, SyncError> {
-    let Ok(there) = fs::symlink_metadata(target) else { return Ok(false) };
+    let Some(there) = there else { return Ok(false) };
     let not_older = there.modified().ok() >= before.modified().ok();
     if !there.is_file() || there.len() != before.len() || !not_older {
         return Ok(false);

@@ -1,7 +1,7 @@
 //! An object becomes a file: written beside its final name, verified, renamed.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::rules::{Object, Rules};
 use crate::sync::disk::partial::Partial;
+use crate::sync::disk::placing::replaceable;
 use crate::sync::disk::sink::{BLOCK, Digests, Sink};
 use crate::sync::error::{SyncError, blocking};
 use crate::sync::outcome::Outcome;
@@ -45,7 +46,7 @@ pub(in crate::sync) async fn download(
     object: &Object,
     target: &Path,
 ) -> Result<Outcome, SyncError> {
-    if !rules.force && is_there(wire, rules, object, target).await? {
+    if is_there(wire, rules, object, target).await? {
         return Ok(Outcome::Skipped { bytes: object.size });
     }
     if rules.dry_run {
@@ -64,17 +65,22 @@ pub(in crate::sync) async fn download(
     Ok(Outcome::Transferred { bytes })
 }
 
-/// The rule of design §8: same size, destination not older and, unless `size_only`, same bytes.
+/// The rule of design §8: same size, destination not older and, unless `size_only`, same bytes; with
+/// `force` never.
 async fn is_there(
     wire: &Wire,
     rules: &Rules,
     object: &Object,
     target: &Path,
 ) -> Result<bool, SyncError> {
-    let Ok(metadata) = fs::symlink_metadata(target) else { return Ok(false) };
-    if metadata.is_dir() {
-        let error = io::Error::from(io::ErrorKind::IsADirectory);
-        return Err(SyncError::file("replace", target)(error));
+    let path = target.to_owned();
+    let look = move || {
+        let found = fs::symlink_metadata(&path).ok();
+        found.map(|there| replaceable(&path, &there).map(|()| there)).transpose()
+    };
+    let Some(metadata) = wire.disk.run(look).await? else { return Ok(false) };
+    if rules.force {
+        return Ok(false);
     }
     let Ok(modified) = metadata.modified() else { return Ok(false) };
     if !metadata.is_file() || metadata.len() != object.size || modified < object.modified {

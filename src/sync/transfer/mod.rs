@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::disk::placing::{Placed, Placing};
 use super::error::{SyncError, blocking};
-use super::location::S3Path;
+use super::location::{Location, S3Path};
 use super::outcome::{Intent, Outcome};
 use super::s3::wire::Wire;
 use super::source::{Item, Origin};
@@ -34,6 +34,19 @@ impl Target {
     /// Whether it is on disk.
     pub fn is_directory(&self) -> bool {
         matches!(self, Self::Directory(_))
+    }
+
+    /// Whether a file would be written into `source`.
+    pub fn lies_in(&self, source: &Location, item: &Item) -> bool {
+        match self {
+            Self::S3(keys) => item
+                .relative_key()
+                .is_ok_and(|relative| source.contains(&Location::S3(keys.of(relative).0))),
+            Self::Directory(placing) => {
+                let target = Location::Local(placing.root().join(&item.relative));
+                source.real().contains(&target.real())
+            }
+        }
     }
 
     /// Whether a file would be written over itself.

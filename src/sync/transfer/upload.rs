@@ -29,7 +29,9 @@ pub(in crate::sync) async fn upload(
     target: &S3Path,
     look: bool,
 ) -> Result<Outcome, SyncError> {
-    let before = fs::metadata(source).map_err(SyncError::file("look at", source))?;
+    let path = source.to_owned();
+    let metadata = move || fs::metadata(&path).map_err(SyncError::file("look at", &path));
+    let before = wire.disk.run(metadata).await?;
     let bytes = before.len();
     if look && !rules.force && is_there(wire, rules, source, &before, target).await? {
         return Ok(Outcome::Skipped { bytes });
