@@ -9,6 +9,7 @@
 
 mod batches;
 mod bins;
+mod copies;
 mod corners;
 mod delivery;
 mod disk_full;
