@@ -2,6 +2,7 @@
 //! demand. What goes wrong with its calls is in `mishaps`.
 
 mod copied;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 pub use self::copied::{Attributes, Copied};
 use self::copied::{Part, Upload};
+use self::told::Told;
 use crate::lab::Lab;
 use crate::mishaps::{Mishap, Mishaps};
 
@@ -59,6 +61,10 @@ pub struct Held {
     claims: Arc<Mutex<BTreeMap<String, i64>>>,
     /// Their CRC64NVME, or what is said to be.
     checksums: Arc<Mutex<BTreeMap<String, String>>>,
+    /// What else is told of their bytes.
+    told: Arc<Mutex<BTreeMap<String, Told>>>,
+    /// Those whose tag tells nothing of them, as where KMS has the key.
+    opaque: Arc<Mutex<BTreeMap<String, ETag>>>,
     /// The sizes of the parts of those that were uploaded in parts.
     part_sizes: Arc<Mutex<BTreeMap<String, Vec<usize>>>>,
     /// Their tags, once asked for.
@@ -88,6 +94,7 @@ impl Held {
     pub fn put(&self, key: &str, content: impl Into<Vec<u8>>) {
         self.tags.lock().unwrap().remove(key);
         self.part_sizes.lock().unwrap().remove(key);
+        self.told.lock().unwrap().remove(key);
         self.objects.lock().unwrap().insert(key.to_owned(), content.into());
     }
 
@@ -199,6 +206,9 @@ impl Held {
                 ETag::Strong(format!("{:032x}-{}", u128::from_be_bytes(digest), parts.len()))
             }
         };
+        if let Some(opaque) = self.opaque.lock().unwrap().get(key) {
+            return opaque.clone();
+        }
         tags.entry(key.to_owned()).or_insert_with(computed).clone()
     }
 
@@ -306,11 +316,17 @@ impl S3 for Held {
             e_tag,
             parts_count,
             checksum_crc64nvme: self.checksums.lock().unwrap().get(&key).cloned(),
+            server_side_encryption: self.encryption(&key),
             last_modified: Some(long_ago()),
             ..HeadObjectOutput::default()
         };
         if let Some(attributes) = self.attributes.lock().unwrap().get(&key) {
             attributes.describe(&mut output);
+        }
+        if let Some(told) = self.told.lock().unwrap().get(&key)
+            && req.input.checksum_mode.is_some()
+        {
+            told.in_head(&mut output, req.input.part_number);
         }
         Ok(S3Response::new(output))
     }
@@ -357,7 +373,7 @@ impl S3 for Held {
             _ => {}
         }
         let body = stream::iter([Ok::<_, std::io::Error>(Bytes::from(body))]);
-        let output = GetObjectOutput {
+        let mut output = GetObjectOutput {
             body: Some(StreamingBlob::wrap(body)),
             content_length,
             content_range: (!is_whole)
@@ -365,9 +381,16 @@ impl S3 for Held {
             parts_count,
             e_tag: Some(e_tag),
             checksum_crc64nvme: checksum.filter(|_| is_whole),
+            server_side_encryption: self.encryption(&key),
             last_modified: Some(long_ago()),
             ..GetObjectOutput::default()
         };
+        if let Some(told) = self.told.lock().unwrap().get(&key)
+            && req.input.checksum_mode.is_some()
+            && req.input.range.is_none()
+        {
+            told.in_get(&mut output, req.input.part_number);
+        }
         Ok(S3Response::new(output))
     }
 

@@ -9,6 +9,7 @@
 
 mod batches;
 mod bins;
+mod checksums;
 mod copies;
 mod corners;
 mod delivery;

@@ -161,6 +161,7 @@ impl Held {
         assert!(sent.is_empty(), "nobody mixes them");
         let size: u64 = copied.iter().map(|part| part.range.end - part.range.start).sum();
         self.claim(key, i64::try_from(size).unwrap());
+        self.opaque.lock().unwrap().remove(key);
         let ETag::Strong(whole) = tag(format!("{copied:?}").as_bytes()) else { return };
         let whole = ETag::Strong(format!("{whole}-{}", copied.len()));
         self.tags.lock().unwrap().insert(key.to_owned(), whole);
