@@ -36,6 +36,7 @@ use self::copied::{Part, Upload};
 use self::told::Told;
 use crate::lab::Lab;
 use crate::mishaps::{Mishap, Mishaps};
+use crate::traffic::Traffic;
 
 /// What goes wrong with reading an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,7 @@ pub struct Held {
     copied: Arc<Mutex<BTreeMap<String, Vec<Copied>>>>,
     begun: Arc<AtomicUsize>,
     mishaps: Arc<Mishaps>,
+    traffic: Arc<Traffic>,
     /// Keys that it refuses to delete.
     kept: Arc<Mutex<BTreeSet<String>>>,
     copying: Arc<Copying>,
@@ -120,6 +122,11 @@ impl Held {
         self.mishaps.called(operation)
     }
 
+    /// What the calls of `operation` for `key` say in a header.
+    pub fn said(&self, operation: &str, key: &str, header: &str) -> Vec<String> {
+        self.mishaps.said(operation, key, header)
+    }
+
     /// Returns once there was a call of `operation` for `key`.
     pub async fn call(&self, operation: &str, key: &str) {
         self.mishaps.call(operation, key).await;
@@ -143,6 +150,11 @@ impl Held {
         assert_eq!(sizes.iter().sum::<usize>(), content.len());
         self.put(key, content);
         self.part_sizes.lock().unwrap().insert(key.to_owned(), sizes);
+    }
+
+    /// The calls that carry bytes.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// How many uploads were begun and neither completed nor aborted.
@@ -221,12 +233,16 @@ impl Held {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let mishaps = Arc::clone(&self.mishaps);
+        let (mishaps, traffic) = (Arc::clone(&self.mishaps), Arc::clone(&self.traffic));
         let befall = axum::middleware::from_fn(move |request, next| {
             let mishaps = Arc::clone(&mishaps);
             async move { mishaps.befall(request, next).await }
         });
-        let app = axum::Router::new().fallback_service(service).layer(befall);
+        let count = axum::middleware::from_fn(move |request, next| {
+            let traffic = Arc::clone(&traffic);
+            async move { traffic.pass(request, next).await }
+        });
+        let app = axum::Router::new().fallback_service(service).layer(count).layer(befall);
         tokio::spawn(async move { axum::serve(listener, app).await });
         addr
     }

@@ -9,6 +9,7 @@
 
 mod batches;
 mod bins;
+mod bounds;
 mod checksums;
 mod copies;
 mod corners;
@@ -30,6 +31,7 @@ mod patience;
 #[path = "../moto/plain.rs"]
 mod plain;
 mod task;
+mod traffic;
 mod trees;
 mod up;
 mod up_faults;

@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -44,12 +44,12 @@ impl fmt::Debug for Mishap {
 #[derive(Debug, Default)]
 pub struct Mishaps {
     planned: Mutex<Vec<(Call, u32, Mishap)>>,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<(Call, HeaderMap)>>,
     came: Notify,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Call {
+pub struct Call {
     operation: &'static str,
     key: String,
 }
@@ -64,9 +64,16 @@ impl Mishaps {
         let calls = self.calls.lock().unwrap();
         calls
             .iter()
-            .filter(|call| call.operation == operation)
-            .map(|call| call.key.clone())
+            .filter(|(call, _)| call.operation == operation)
+            .map(|(call, _)| call.key.clone())
             .collect()
+    }
+
+    pub fn said(&self, operation: &str, key: &str, header: &str) -> Vec<String> {
+        let calls = self.calls.lock().unwrap();
+        let calls = calls.iter().filter(|(call, _)| call.operation == operation && call.key == key);
+        let values = calls.filter_map(|(_, headers)| headers.get(header)?.to_str().ok());
+        values.map(str::to_owned).collect()
     }
 
     pub async fn call(&self, operation: &str, key: &str) {
@@ -90,7 +97,7 @@ impl Mishaps {
     pub async fn befall(&self, request: Request, next: Next) -> Response {
         let call = Call::of(&request);
         let mishap = self.due(&call);
-        self.calls.lock().unwrap().push(call);
+        self.calls.lock().unwrap().push((call, request.headers().clone()));
         self.came.notify_waiters();
         match mishap {
             None => next.run(request).await,
@@ -139,7 +146,12 @@ fn reset() -> Response {
 }
 
 impl Call {
-    fn of(request: &Request) -> Self {
+    /// Whether it brings or takes the bytes of an object.
+    pub fn carries_bytes(&self) -> bool {
+        ["GetObject", "PutObject", "UploadPart"].contains(&self.operation)
+    }
+
+    pub fn of(request: &Request) -> Self {
         let query = request.uri().query().unwrap_or_default();
         let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
         let operation = match *request.method() {
