@@ -13,6 +13,7 @@ use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// Far beyond what any worker here takes to come to a call.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -32,6 +33,8 @@ pub enum Mishap {
     After(Arc<dyn Fn() + Send + Sync>),
     /// It is never answered.
     Stuck,
+    /// It is carried out once this is cancelled.
+    Until(CancellationToken),
 }
 
 impl fmt::Debug for Mishap {
@@ -128,6 +131,10 @@ impl Mishaps {
                 next.run(request).await
             }
             Some(Mishap::Stuck) => std::future::pending().await,
+            Some(Mishap::Until(told)) => {
+                told.cancelled().await;
+                next.run(request).await
+            }
         }
     }
 
