@@ -22,6 +22,7 @@ mod faults;
 mod held;
 mod killed;
 mod lab;
+mod listings;
 mod locks;
 mod many;
 mod mishaps;
