@@ -32,6 +32,7 @@ mod moves;
 mod patience;
 #[path = "../moto/plain.rs"]
 mod plain;
+mod progress;
 mod task;
 mod traffic;
 mod trees;

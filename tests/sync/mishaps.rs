@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Notify;
@@ -35,6 +35,8 @@ pub enum Mishap {
     Stuck,
     /// It is carried out once this is cancelled.
     Until(CancellationToken),
+    /// Half of the answer's body comes, the other half once this is cancelled.
+    Halfway(CancellationToken),
 }
 
 impl fmt::Debug for Mishap {
@@ -123,7 +125,7 @@ impl Mishaps {
                 let body = to_bytes(body, usize::MAX).await.unwrap();
                 let half = body.slice(..body.len() / 2);
                 let end = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-                let body = futures::stream::iter([Ok(half), Err(end)]);
+                let body = stream::iter([Ok(half), Err(end)]);
                 Response::from_parts(parts, Body::from_stream(body))
             }
             Some(Mishap::After(happens)) => {
@@ -134,6 +136,19 @@ impl Mishaps {
             Some(Mishap::Until(told)) => {
                 told.cancelled().await;
                 next.run(request).await
+            }
+            Some(Mishap::Halfway(told)) => {
+                let (parts, body) = next.run(request).await.into_parts();
+                let body = to_bytes(body, usize::MAX).await.unwrap();
+                let mut rest = body.clone();
+                let half = rest.split_to(body.len() / 2);
+                let rest = async move {
+                    told.cancelled().await;
+                    rest
+                };
+                let body = stream::iter([half]).chain(stream::once(rest));
+                let body = body.map(Ok::<_, std::io::Error>);
+                Response::from_parts(parts, Body::from_stream(body))
             }
         }
     }
