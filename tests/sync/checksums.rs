@@ -193,6 +193,18 @@ async fn objects_with_checksums_of_checksums_are_held_against_the_tag_of_their_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_checksum_of_checksums_of_an_object_that_kms_encrypts_is_held_against_what_arrives() {
+    let held = Held::default();
+    let lab = held.open().await;
+    let keys = put_composite(&held);
+    for key in &keys {
+        held.encrypt(key);
+    }
+    arrives_once(&held, &lab, &keys).await;
+    is_verified(&held, &lab, &keys).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tag_of_an_object_that_kms_encrypts_is_not_taken_for_an_md5() {
     let held = Held::default();
     let lab = held.open().await;
