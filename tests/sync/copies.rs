@@ -64,6 +64,17 @@ async fn an_object_beyond_five_gib_is_copied_whole_with_what_describes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_copied_in_parts_expires_when_it_did() {
+    let held = Held::default();
+    let lab = held.open().await;
+    let expires = std::time::UNIX_EPOCH + std::time::Duration::from_hours(24 * 365 * 70);
+    let attributes = Attributes { expires: Some(expires.into()), ..attributes() };
+    put(&held, attributes.clone());
+    lab.sync("s3://data/f", "s3://data/copy", json!({})).await.ok();
+    assert_eq!(held.described(&format!("copy/{NAME}")), attributes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_is_replaced_while_it_is_copied_in_parts_leaves_no_copy() {
     let held = Held::default();
     let lab = held.open().await;
