@@ -100,6 +100,11 @@ async fn a_terminal_shows_a_bar_with_files_bytes_rate_and_time_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_of_eighty_columns_shows_all_of_it() {
+    bar_of(80).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn elsewhere_a_line_comes_every_few_seconds_while_a_transfer_hangs() {
     let held = Held::default();
     let (lab, go_on) = stopping(&held).await;
