@@ -1,8 +1,12 @@
 //! An S3 in memory: it holds what no file system can, answers MD5 tags as S3 does, and lies on
 //! demand. What goes wrong with its calls is in `mishaps`.
 
+mod copied;
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::{Bound, Range};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,8 +31,12 @@ use s3s::dto::{
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
+pub use self::copied::{Attributes, Copied};
+use self::copied::{Part, Upload};
+use self::told::Told;
 use crate::lab::Lab;
 use crate::mishaps::{Mishap, Mishaps};
+use crate::traffic::Traffic;
 
 /// What goes wrong with reading an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +51,8 @@ pub enum Fault {
     Restless(u32),
 }
 
-/// The parts of an upload by their numbers.
-type Parts = BTreeMap<i32, Vec<u8>>;
+/// The most keys in one answer to a listing.
+const PAGE: i32 = 1000;
 
 #[derive(Debug, Clone, Default)]
 pub struct Held {
@@ -54,14 +62,23 @@ pub struct Held {
     claims: Arc<Mutex<BTreeMap<String, i64>>>,
     /// Their CRC64NVME, or what is said to be.
     checksums: Arc<Mutex<BTreeMap<String, String>>>,
+    /// What else is told of their bytes.
+    told: Arc<Mutex<BTreeMap<String, Told>>>,
+    /// Those whose tag tells nothing of them, as where KMS has the key.
+    opaque: Arc<Mutex<BTreeMap<String, ETag>>>,
     /// The sizes of the parts of those that were uploaded in parts.
-    part_sizes: Arc<Mutex<BTreeMap<String, usize>>>,
+    part_sizes: Arc<Mutex<BTreeMap<String, Vec<usize>>>>,
     /// Their tags, once asked for.
     tags: Arc<Mutex<BTreeMap<String, ETag>>>,
+    /// What they are described by beside their bytes.
+    attributes: Arc<Mutex<BTreeMap<String, Attributes>>>,
     /// Uploads under way, each with its parts.
-    uploads: Arc<Mutex<BTreeMap<String, Parts>>>,
+    uploads: Arc<Mutex<BTreeMap<String, Upload>>>,
+    /// What objects were made of that S3 copied in parts.
+    copied: Arc<Mutex<BTreeMap<String, Vec<Copied>>>>,
     begun: Arc<AtomicUsize>,
     mishaps: Arc<Mishaps>,
+    traffic: Arc<Traffic>,
     /// Keys that it refuses to delete.
     kept: Arc<Mutex<BTreeSet<String>>>,
     copying: Arc<Copying>,
@@ -78,6 +95,8 @@ struct Copying {
 impl Held {
     pub fn put(&self, key: &str, content: impl Into<Vec<u8>>) {
         self.tags.lock().unwrap().remove(key);
+        self.part_sizes.lock().unwrap().remove(key);
+        self.told.lock().unwrap().remove(key);
         self.objects.lock().unwrap().insert(key.to_owned(), content.into());
     }
 
@@ -103,6 +122,11 @@ impl Held {
         self.mishaps.called(operation)
     }
 
+    /// What the calls of `operation` for `key` say in a header.
+    pub fn said(&self, operation: &str, key: &str, header: &str) -> Vec<String> {
+        self.mishaps.said(operation, key, header)
+    }
+
     /// Returns once there was a call of `operation` for `key`.
     pub async fn call(&self, operation: &str, key: &str) {
         self.mishaps.call(operation, key).await;
@@ -115,8 +139,22 @@ impl Held {
 
     /// Puts an object as if it had been uploaded in parts of `size` bytes.
     pub fn put_in_parts(&self, key: &str, content: impl Into<Vec<u8>>, size: usize) {
-        self.part_sizes.lock().unwrap().insert(key.to_owned(), size);
+        let content = content.into();
+        let sizes: Vec<_> = content.chunks(size).map(<[u8]>::len).collect();
+        self.put_in_parts_of(key, content, sizes);
+    }
+
+    /// Puts an object as if it had been uploaded in parts of these sizes.
+    pub fn put_in_parts_of(&self, key: &str, content: impl Into<Vec<u8>>, sizes: Vec<usize>) {
+        let content = content.into();
+        assert_eq!(sizes.iter().sum::<usize>(), content.len());
         self.put(key, content);
+        self.part_sizes.lock().unwrap().insert(key.to_owned(), sizes);
+    }
+
+    /// The calls that carry bytes.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// How many uploads were begun and neither completed nor aborted.
@@ -173,13 +211,16 @@ impl Held {
         let mut tags = self.tags.lock().unwrap();
         let computed = || match self.part_sizes.lock().unwrap().get(key) {
             None => tag(content),
-            Some(size) => {
-                let parts = content.chunks(*size).map(|part| <[u8; 16]>::from(Md5::digest(part)));
+            Some(sizes) => {
+                let parts = ranges(sizes).map(|part| <[u8; 16]>::from(Md5::digest(&content[part])));
                 let parts: Vec<_> = parts.collect();
                 let digest: [u8; 16] = Md5::digest(parts.concat()).into();
                 ETag::Strong(format!("{:032x}-{}", u128::from_be_bytes(digest), parts.len()))
             }
         };
+        if let Some(opaque) = self.opaque.lock().unwrap().get(key) {
+            return opaque.clone();
+        }
         tags.entry(key.to_owned()).or_insert_with(computed).clone()
     }
 
@@ -192,13 +233,16 @@ impl Held {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let mishaps = Arc::clone(&self.mishaps);
-        let app = axum::Router::new().fallback_service(service).layer(axum::middleware::from_fn(
-            move |request, next| {
-                let mishaps = Arc::clone(&mishaps);
-                async move { mishaps.befall(request, next).await }
-            },
-        ));
+        let (mishaps, traffic) = (Arc::clone(&self.mishaps), Arc::clone(&self.traffic));
+        let befall = axum::middleware::from_fn(move |request, next| {
+            let mishaps = Arc::clone(&mishaps);
+            async move { mishaps.befall(request, next).await }
+        });
+        let count = axum::middleware::from_fn(move |request, next| {
+            let traffic = Arc::clone(&traffic);
+            async move { traffic.pass(request, next).await }
+        });
+        let app = axum::Router::new().fallback_service(service).layer(count).layer(befall);
         tokio::spawn(async move { axum::serve(listener, app).await });
         addr
     }
@@ -206,6 +250,15 @@ impl Held {
     /// Serves it, and gives a directory and the binary told to take it for S3.
     pub async fn open(&self) -> Lab {
         Lab::at(format!("http://{}", self.serve().await))
+    }
+
+    /// The range of a part, and how many parts there are, where the object has any.
+    fn part(&self, key: &str, number: i32, size: usize) -> S3Result<(Range<usize>, Option<i32>)> {
+        let sizes = self.part_sizes.lock().unwrap().get(key).cloned();
+        let count = sizes.as_ref().and_then(|sizes| i32::try_from(sizes.len()).ok());
+        let index = usize::try_from(number - 1).map_err(|_| s3_error!(InvalidArgument))?;
+        let range = ranges(&sizes.unwrap_or_else(|| vec![size])).nth(index);
+        Ok((range.ok_or_else(|| s3_error!(InvalidRange))?, count))
     }
 
     fn find(&self, key: &str) -> S3Result<Vec<u8>> {
@@ -224,6 +277,16 @@ impl Held {
         *left = left.checked_sub(1)?;
         Some(due)
     }
+}
+
+/// Where the parts of these sizes lie.
+fn ranges(sizes: &[usize]) -> impl Iterator<Item = Range<usize>> {
+    let mut end = 0;
+    sizes.iter().map(move |size| {
+        let start = end;
+        end += size;
+        start..end
+    })
 }
 
 fn tag(content: &[u8]) -> ETag {
@@ -257,23 +320,31 @@ impl S3 for Held {
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let key = req.input.key;
         let content = self.find(&key)?;
-        let mut content_length = self.size(&key, &content);
         let e_tag = Some(self.tag(&key, &content));
-        let part_size = self.part_sizes.lock().unwrap().get(&key).copied();
-        let mut parts_count = None;
-        if let (Some(size), Some(number)) = (part_size, req.input.part_number) {
-            let part = content.chunks(size).nth(usize::try_from(number).unwrap() - 1);
-            content_length = length(part.unwrap_or_default());
-            parts_count = i32::try_from(content.len().div_ceil(size)).ok();
+        let (mut content_length, mut parts_count) = (self.size(&key, &content), None);
+        if let Some(number) = req.input.part_number {
+            let part = self.part(&key, number, content.len())?;
+            content_length = length(&content[part.0]);
+            parts_count = part.1;
         }
-        Ok(S3Response::new(HeadObjectOutput {
+        let mut output = HeadObjectOutput {
             content_length,
             e_tag,
             parts_count,
             checksum_crc64nvme: self.checksums.lock().unwrap().get(&key).cloned(),
+            server_side_encryption: self.encryption(&key),
             last_modified: Some(long_ago()),
             ..HeadObjectOutput::default()
-        }))
+        };
+        if let Some(attributes) = self.attributes.lock().unwrap().get(&key) {
+            attributes.describe(&mut output);
+        }
+        if let Some(told) = self.told.lock().unwrap().get(&key)
+            && req.input.checksum_mode.is_some()
+        {
+            told.in_head(&mut output, req.input.part_number);
+        }
+        Ok(S3Response::new(output))
     }
 
     async fn get_object(
@@ -295,11 +366,20 @@ impl S3 for Held {
             return Err(s3_error!(PreconditionFailed));
         }
         let total = content.len();
-        let range = match req.input.range {
-            Some(range) => range.check(total as u64)?,
-            None => 0..total as u64,
+        let mut parts_count = None;
+        let range = match (req.input.range, req.input.part_number) {
+            (Some(range), _) => {
+                let range = range.check(total as u64)?;
+                usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()
+            }
+            (None, Some(number)) => {
+                let part = self.part(&key, number, total)?;
+                parts_count = part.1;
+                part.0
+            }
+            (None, None) => 0..total,
         };
-        let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+        let is_whole = req.input.range.is_none() && req.input.part_number.is_none();
         let mut body = content[range.clone()].to_vec();
         let content_length = length(&body);
         match fault {
@@ -309,18 +389,25 @@ impl S3 for Held {
             _ => {}
         }
         let body = stream::iter([Ok::<_, std::io::Error>(Bytes::from(body))]);
-        Ok(S3Response::new(GetObjectOutput {
+        let mut output = GetObjectOutput {
             body: Some(StreamingBlob::wrap(body)),
             content_length,
-            content_range: req
-                .input
-                .range
-                .map(|_| format!("bytes {}-{}/{total}", range.start, range.end - 1)),
+            content_range: (!is_whole)
+                .then(|| format!("bytes {}-{}/{total}", range.start, range.end - 1)),
+            parts_count,
             e_tag: Some(e_tag),
-            checksum_crc64nvme: checksum.filter(|_| req.input.range.is_none()),
+            checksum_crc64nvme: checksum.filter(|_| is_whole),
+            server_side_encryption: self.encryption(&key),
             last_modified: Some(long_ago()),
             ..GetObjectOutput::default()
-        }))
+        };
+        if let Some(told) = self.told.lock().unwrap().get(&key)
+            && req.input.checksum_mode.is_some()
+            && req.input.range.is_none()
+        {
+            told.in_get(&mut output, req.input.part_number);
+        }
+        Ok(S3Response::new(output))
     }
 
     async fn list_objects_v2(
@@ -328,10 +415,22 @@ impl S3 for Held {
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let prefix = req.input.prefix.unwrap_or_default();
+        let limit = usize::try_from(req.input.max_keys.unwrap_or(PAGE).min(PAGE)).unwrap();
+        // The token is the last key of the page before.
+        let after = req.input.continuation_token;
+        let from = match &after {
+            Some(key) => Bound::Excluded(key.as_str()),
+            None => Bound::Included(prefix.as_str()),
+        };
         let objects = self.objects.lock().unwrap();
-        let contents: Vec<_> = objects
-            .iter()
-            .filter(|(key, _)| key.starts_with(&prefix))
+        let mut matching = objects
+            .range::<str, _>((from, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(&prefix));
+        let page: Vec<_> = matching.by_ref().take(limit).collect();
+        let is_truncated = matching.next().is_some();
+        let last = page.last().map(|(key, _)| (*key).clone());
+        let contents: Vec<_> = page
+            .into_iter()
             .map(|(key, content)| Object {
                 // As the worker asks for them.
                 key: Some(utf8_percent_encode(key, NON_ALPHANUMERIC).to_string()),
@@ -344,7 +443,8 @@ impl S3 for Held {
         Ok(S3Response::new(ListObjectsV2Output {
             key_count: i32::try_from(contents.len()).ok(),
             contents: Some(contents),
-            is_truncated: Some(false),
+            is_truncated: Some(is_truncated),
+            next_continuation_token: last.filter(|_| is_truncated),
             encoding_type: req.input.encoding_type,
             ..ListObjectsV2Output::default()
         }))
@@ -362,10 +462,10 @@ impl S3 for Held {
 
     async fn create_multipart_upload(
         &self,
-        _: S3Request<CreateMultipartUploadInput>,
+        req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         let id = format!("upload-{}", self.begun.fetch_add(1, SeqCst));
-        self.uploads.lock().unwrap().insert(id.clone(), BTreeMap::new());
+        self.uploads.lock().unwrap().insert(id.clone(), Upload::begin(req.input));
         let upload_id = Some(id);
         Ok(S3Response::new(CreateMultipartUploadOutput { upload_id, ..Default::default() }))
     }
@@ -377,8 +477,9 @@ impl S3 for Held {
         let content = whole(req.input.body.unwrap()).await?;
         let (e_tag, checksum_crc64nvme) = (Some(tag(&content)), Some(crc64nvme(&content)));
         let mut uploads = self.uploads.lock().unwrap();
-        let parts = uploads.get_mut(&req.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
-        parts.insert(req.input.part_number, content);
+        let upload = uploads.get_mut(&req.input.upload_id);
+        let upload = upload.ok_or_else(|| s3_error!(NoSuchUpload))?;
+        upload.parts.insert(req.input.part_number, Part::Sent(content));
         Ok(S3Response::new(UploadPartOutput {
             e_tag,
             checksum_crc64nvme,
@@ -388,15 +489,21 @@ impl S3 for Held {
 
     async fn upload_part_copy(
         &self,
-        _: S3Request<UploadPartCopyInput>,
+        req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        let part = Part::Copied(self.copy_part(&req.input)?);
+        let e_tag = Some(part.tag());
         let now = self.copying.now.fetch_add(1, SeqCst) + 1;
         self.copying.most.fetch_max(now, SeqCst);
         // Long enough for every other part that may come to come.
         tokio::time::sleep(Duration::from_millis(50)).await;
         self.copying.now.fetch_sub(1, SeqCst);
         self.copying.all.fetch_add(1, SeqCst);
-        let copy_part_result = CopyPartResult { e_tag: Some(tag(b"")), ..Default::default() };
+        let mut uploads = self.uploads.lock().unwrap();
+        let upload = uploads.get_mut(&req.input.upload_id);
+        let upload = upload.ok_or_else(|| s3_error!(NoSuchUpload))?;
+        upload.parts.insert(req.input.part_number, part);
+        let copy_part_result = CopyPartResult { e_tag, ..Default::default() };
         Ok(S3Response::new(UploadPartCopyOutput {
             copy_part_result: Some(copy_part_result),
             ..Default::default()
@@ -407,14 +514,15 @@ impl S3 for Held {
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let parts = self.uploads.lock().unwrap().remove(&req.input.upload_id);
-        let parts = parts.ok_or_else(|| s3_error!(NoSuchUpload))?;
-        let parts: Vec<_> = parts.into_values().collect();
-        let (content, size) = (parts.concat(), parts.first().map_or(1, Vec::len));
-        // As S3 has it: of the whole, where the parts were sent with theirs.
-        self.sign(&req.input.key, &crc64nvme(&content));
-        let e_tag = Some(tag(&content));
-        self.put_in_parts(&req.input.key, content, size);
+        let CompleteMultipartUploadInput { key, upload_id, multipart_upload, .. } = req.input;
+        let mut uploads = self.uploads.lock().unwrap();
+        let upload = uploads.get(&upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+        let parts = upload.listed(multipart_upload.and_then(|upload| upload.parts))?;
+        let attributes = upload.attributes.clone();
+        uploads.remove(&upload_id);
+        self.assemble(&key, parts);
+        self.describe(&key, attributes);
+        let e_tag = self.find(&key).ok().map(|content| self.tag(&key, &content));
         Ok(S3Response::new(CompleteMultipartUploadOutput { e_tag, ..Default::default() }))
     }
 
@@ -464,8 +572,8 @@ impl S3 for Held {
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let parts = self.uploads.lock().unwrap().remove(&req.input.upload_id);
-        parts.ok_or_else(|| s3_error!(NoSuchUpload))?;
+        let upload = self.uploads.lock().unwrap().remove(&req.input.upload_id);
+        upload.ok_or_else(|| s3_error!(NoSuchUpload))?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 }

@@ -9,7 +9,10 @@
 
 mod batches;
 mod bins;
+mod bounds;
 mod by_hand;
+mod checksums;
+mod copies;
 mod corners;
 mod delivery;
 mod disk_full;
@@ -21,6 +24,8 @@ mod halved;
 mod held;
 mod killed;
 mod lab;
+mod listings;
+mod locks;
 mod many;
 mod mishaps;
 mod moto;
@@ -29,7 +34,9 @@ mod moves;
 mod patience;
 #[path = "../moto/plain.rs"]
 mod plain;
+mod progress;
 mod task;
+mod traffic;
 mod trees;
 mod up;
 mod up_faults;

@@ -13,7 +13,7 @@ const FILES: usize = 100_000;
 const MEMORY_KIB: u64 = 80 << 10;
 
 /// The most memory a process has had resident, in KiB; none once it has ended.
-fn peak(process: u32) -> Option<u64> {
+pub fn peak(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.parse().ok()

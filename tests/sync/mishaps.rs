@@ -8,12 +8,13 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use http::header::CONTENT_LENGTH;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// Far beyond what any worker here takes to come to a call.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -35,6 +36,10 @@ pub enum Mishap {
     After(Arc<dyn Fn() + Send + Sync>),
     /// It is never answered.
     Stuck,
+    /// It is carried out once this is cancelled.
+    Until(CancellationToken),
+    /// Half of the answer's body comes, the other half once this is cancelled.
+    Halfway(CancellationToken),
 }
 
 impl fmt::Debug for Mishap {
@@ -47,12 +52,12 @@ impl fmt::Debug for Mishap {
 #[derive(Debug, Default)]
 pub struct Mishaps {
     planned: Mutex<Vec<(Call, u32, Mishap)>>,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<(Call, HeaderMap)>>,
     came: Notify,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Call {
+pub struct Call {
     operation: &'static str,
     key: String,
 }
@@ -67,9 +72,16 @@ impl Mishaps {
         let calls = self.calls.lock().unwrap();
         calls
             .iter()
-            .filter(|call| call.operation == operation)
-            .map(|call| call.key.clone())
+            .filter(|(call, _)| call.operation == operation)
+            .map(|(call, _)| call.key.clone())
             .collect()
+    }
+
+    pub fn said(&self, operation: &str, key: &str, header: &str) -> Vec<String> {
+        let calls = self.calls.lock().unwrap();
+        let calls = calls.iter().filter(|(call, _)| call.operation == operation && call.key == key);
+        let values = calls.filter_map(|(_, headers)| headers.get(header)?.to_str().ok());
+        values.map(str::to_owned).collect()
     }
 
     pub async fn call(&self, operation: &str, key: &str) {
@@ -93,7 +105,7 @@ impl Mishaps {
     pub async fn befall(&self, request: Request, next: Next) -> Response {
         let call = Call::of(&request);
         let mishap = self.due(&call);
-        self.calls.lock().unwrap().push(call);
+        self.calls.lock().unwrap().push((call, request.headers().clone()));
         self.came.notify_waiters();
         match mishap {
             None => next.run(request).await,
@@ -116,7 +128,7 @@ impl Mishaps {
                 let body = to_bytes(body, usize::MAX).await.unwrap();
                 let half = body.slice(..body.len() / 2);
                 let end = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-                let body = futures::stream::iter([Ok(half), Err(end)]);
+                let body = stream::iter([Ok(half), Err(end)]);
                 Response::from_parts(parts, Body::from_stream(body))
             }
             Some(Mishap::Halved) => {
@@ -135,6 +147,23 @@ impl Mishaps {
                 next.run(request).await
             }
             Some(Mishap::Stuck) => std::future::pending().await,
+            Some(Mishap::Until(told)) => {
+                told.cancelled().await;
+                next.run(request).await
+            }
+            Some(Mishap::Halfway(told)) => {
+                let (parts, body) = next.run(request).await.into_parts();
+                let body = to_bytes(body, usize::MAX).await.unwrap();
+                let mut rest = body.clone();
+                let half = rest.split_to(body.len() / 2);
+                let rest = async move {
+                    told.cancelled().await;
+                    rest
+                };
+                let body = stream::iter([half]).chain(stream::once(rest));
+                let body = body.map(Ok::<_, std::io::Error>);
+                Response::from_parts(parts, Body::from_stream(body))
+            }
         }
     }
 
@@ -153,18 +182,24 @@ fn reset() -> Response {
 }
 
 impl Call {
-    fn of(request: &Request) -> Self {
+    /// Whether it brings or takes the bytes of an object.
+    pub fn carries_bytes(&self) -> bool {
+        ["GetObject", "PutObject", "UploadPart"].contains(&self.operation)
+    }
+
+    pub fn of(request: &Request) -> Self {
         let query = request.uri().query().unwrap_or_default();
         let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
         let copies = request.headers().contains_key("x-amz-copy-source");
         let operation = match *request.method() {
-            Method::PUT if copies => "CopyObject",
             Method::POST if has("delete") => "DeleteObjects",
             Method::PUT if has("partNumber") => "UploadPart",
+            Method::PUT if copies => "CopyObject",
             Method::PUT => "PutObject",
             Method::POST if has("uploads") => "CreateMultipartUpload",
             Method::POST if has("uploadId") => "CompleteMultipartUpload",
             Method::DELETE if has("uploadId") => "AbortMultipartUpload",
+            Method::GET if has("tagging") => "GetObjectTagging",
             Method::GET if has("list-type") => "ListObjectsV2",
             Method::GET => "GetObject",
             Method::HEAD => "HeadObject",

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
@@ -235,13 +236,18 @@ async fn a_mirror_removes_what_killed_workers_left_under_way_and_not_what_others
     let lab = Lab::open().await;
     lab.put("k/file", "file");
     let (left, written) = (".demand-00000000000000aa.part", ".demand-00000000000000bb.part");
-    lab.write(&format!("d/{left}"), "left");
-    lab.write(&format!("d/{written}"), "written");
+    for name in [left, written] {
+        lab.write(&format!("d/{name}"), "under way");
+        let file = fs::File::options().write(true).open(lab.path(&format!("d/{name}"))).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_hours(1)).unwrap();
+    }
+    let new = ".demand-00000000000000cc.part";
+    lab.write(&format!("d/{new}"), "not locked yet");
     let held = fs::File::open(lab.path(&format!("d/{written}"))).unwrap();
     rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let result = lab.sync("s3://data/k", &lab.text("d"), json!({"delete": true})).await.ok();
     assert_eq!(result["files_deleted"], 0);
-    assert_eq!(names(&lab.path("d")), [written, "file"]);
+    assert_eq!(names(&lab.path("d")), [written, new, "file"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,17 +10,21 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use rustix::fs::OFlags;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 use crate::sync::error::SyncError;
 
 const PREFIX: &str = ".demand-";
 const SUFFIX: &str = ".part";
+/// How long nobody must have written a file that was left behind.
+const LEFT_FOR: Duration = Duration::from_mins(10);
 /// `NFS_SUPER_MAGIC` (statfs(2)), which EFS is mounted as.
 #[cfg(target_os = "linux")]
 const NFS: rustix::fs::FsWord = 0x6969;
@@ -33,6 +37,8 @@ pub(in crate::sync) struct Partial {
     target: PathBuf,
     direct: bool,
     published: bool,
+    /// What waits for the worker's files waits for this one.
+    under_way: Option<TaskTrackerToken>,
 }
 
 impl Partial {
@@ -47,9 +53,20 @@ impl Partial {
         } else {
             let own = format!("{PREFIX}{id:016x}-{}{SUFFIX}", Uuid::new_v4().simple());
             let path = directory.join(own);
-            (File::create_new(&path).map_err(SyncError::file("create", &path))?, path)
+            let create = || -> io::Result<File> {
+                let file = File::create_new(&path)?;
+                flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+                Ok(file)
+            };
+            (create().map_err(SyncError::file("create", &path))?, path)
         };
-        Ok(Self { file, path, target: target.to_owned(), direct: false, published: false })
+        let target = target.to_owned();
+        Ok(Self { file, path, target, direct: false, published: false, under_way: None })
+    }
+
+    /// Has who waits for `token` wait until the file was published or removed.
+    pub fn hold(&mut self, token: TaskTrackerToken) {
+        self.under_way = Some(token);
     }
 
     /// Has the file written past the page cache from now on, in whole blocks, where its file
@@ -149,30 +166,40 @@ pub(in crate::sync) fn is_partial(name: &[u8]) -> bool {
     name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
 }
 
-/// Whether a worker still writes the file of such a name at `path`.
-pub(in crate::sync) fn is_under_way(path: &Path) -> bool {
-    let file = OpenOptions::new().write(true).open(path);
-    file.map_or(true, |file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+/// Removes the file of such a name at `path`, unless a worker still writes it.
+pub(in crate::sync) fn remove_left(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    // One that was made a moment ago may not have been locked yet.
+    let is_old = file.metadata()?.modified()?.elapsed().is_ok_and(|age| age >= LEFT_FOR);
+    // As long as it is locked nobody else takes it up.
+    if is_old && is_ours(&file, path)? { fs::remove_file(path) } else { Ok(()) }
 }
 
 /// Opens and empties the file at `path`, unless another worker is writing it.
 fn take(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    if !is_ours(&file, path)? {
         return Ok(None);
     }
-    // Its writer may have published it between our opening and our locking: then it is ours to
-    // leave alone.
-    let opened = file.metadata()?;
-    // A server is asked again only by opening.
-    let named =
-        if is_remote(&file) { File::open(path)?.metadata() } else { fs::symlink_metadata(path) };
-    let ours = named.is_ok_and(|named| named.ino() == opened.ino() && named.dev() == opened.dev());
-    if !ours {
-        return Ok(None);
-    }
-    if opened.len() > 0 {
+    if file.metadata()?.len() > 0 {
         file.set_len(0)?;
     }
     Ok(Some(file))
+}
+
+/// Locks a file that was opened at `path`; answers whether that could be done, and it is still
+/// there. Its writer may have published it between our opening and our locking: then it is ours to
+/// leave alone.
+fn is_ours(file: &File, path: &Path) -> io::Result<bool> {
+    if flock(file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(false);
+    }
+    let opened = file.metadata()?;
+    // A server is asked again only by opening.
+    let named = if is_remote(file) {
+        File::open(path).and_then(|file| file.metadata())
+    } else {
+        fs::symlink_metadata(path)
+    };
+    Ok(named.is_ok_and(|named| named.ino() == opened.ino() && named.dev() == opened.dev()))
 }

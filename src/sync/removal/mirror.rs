@@ -11,7 +11,7 @@ use std::path::Path;
 use aws_sdk_s3::Client;
 use walkdir::{DirEntry, WalkDir};
 
-use crate::sync::disk::partial::{is_partial, is_under_way};
+use crate::sync::disk::partial::{is_partial, remove_left};
 use crate::sync::disk::placing::Placing;
 use crate::sync::error::{Failure, SyncError};
 use crate::sync::job::Tell;
@@ -89,19 +89,24 @@ pub(in crate::sync) fn on_disk(
             });
         if entry.file_type().is_dir()
             || is_expected
-            || is_kept(&entry)
+            || is_own(name(&entry)) && !is_partial(name(&entry))
             || is_spared(&Location::Local(real_root.join(relative)), spared)
         {
             continue;
         }
+        let is_partial = is_partial(name(&entry));
         if let Some(tell) = tell {
-            report.files_deleted += 1;
-            tell(&Intent::Delete { path: entry.path().display().to_string() });
+            if !is_partial {
+                report.files_deleted += 1;
+                tell(&Intent::Delete { path: entry.path().display().to_string() });
+            }
             continue;
         }
-        match fs::remove_file(entry.path()) {
+        let removed =
+            if is_partial { remove_left(entry.path()) } else { fs::remove_file(entry.path()) };
+        match removed {
             // What was left under way was never there for anybody.
-            Ok(()) => report.files_deleted += u64::from(!is_partial(name(&entry))),
+            Ok(()) => report.files_deleted += u64::from(!is_partial),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let error = SyncError::file("remove", entry.path())(error);
@@ -117,12 +122,6 @@ pub(in crate::sync) fn on_disk(
         }
     }
     report
-}
-
-/// Whether a file is one of a worker's own, which it still needs.
-fn is_kept(entry: &DirEntry) -> bool {
-    let name = name(entry);
-    is_own(name) && (!is_partial(name) || is_under_way(entry.path()))
 }
 
 fn name(entry: &DirEntry) -> &[u8] {

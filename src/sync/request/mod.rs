@@ -246,10 +246,11 @@ impl Run<'_> {
             let fail = SyncError::file("create the directory", directory);
             std::fs::create_dir_all(directory).map_err(fail)?;
         }
-        let Job { lazy_client, uploads, progress, .. } = self.job;
+        let Job { lazy_client, tasks, uploads, progress, .. } = self.job;
         Ok(Transfer {
             wire: Wire::new(
                 Arc::clone(lazy_client),
+                tasks.clone(),
                 Arc::clone(uploads),
                 self.concurrency(),
                 Arc::clone(progress),

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -69,6 +70,9 @@ impl<'a> Multipart<'a> {
         source: &HeadObjectOutput,
         tags: Option<String>,
     ) -> Result<Self, SyncError> {
+        // The header is not always a time, and then nothing expires.
+        let expires = source.expires_string.as_deref();
+        let expires = expires.and_then(|text| DateTime::from_str(text, Format::HttpDate).ok());
         let call = wire.client().await.create_multipart_upload();
         let call = call
             .set_content_type(source.content_type.clone())
@@ -77,6 +81,7 @@ impl<'a> Multipart<'a> {
             .set_content_disposition(source.content_disposition.clone())
             .set_cache_control(source.cache_control.clone())
             .set_website_redirect_location(source.website_redirect_location.clone())
+            .set_expires(expires)
             .set_metadata(source.metadata.clone())
             .set_tagging(tags);
         Self::begin(wire, target, call, None).await

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
 
 use super::multipart::OpenUploads;
 use crate::aws;
@@ -40,6 +41,8 @@ impl LazyClient {
 #[derive(Debug, Clone)]
 pub(in crate::sync) struct Wire {
     client: Arc<LazyClient>,
+    /// The worker's, waited for before it ends early.
+    pub tasks: TaskTracker,
     /// Those of all requests.
     pub uploads: Arc<OpenUploads>,
     /// One permit a call that carries bytes, across objects and parts.
@@ -55,12 +58,14 @@ pub(in crate::sync) struct Wire {
 impl Wire {
     pub fn new(
         client: Arc<LazyClient>,
+        tasks: TaskTracker,
         uploads: Arc<OpenUploads>,
         concurrency: usize,
         progress: Arc<Progress>,
     ) -> Self {
         Self {
             client,
+            tasks,
             uploads,
             permits: Arc::new(Semaphore::new(concurrency)),
             memory: Arc::new(Semaphore::new(MEMORY)),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::types::CompletedPart;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::rules::{Object, Rules};
 use crate::sync::disk::partial::Partial;
@@ -182,6 +183,7 @@ pub(in crate::sync) async fn on_disk(
     rules: &Rules,
     source: PathBuf,
     target: PathBuf,
+    under_way: TaskTrackerToken,
 ) -> Result<Outcome, SyncError> {
     let Rules { force, size_only, dry_run, .. } = *rules;
     let directory = rules.partial_directory.clone();
@@ -200,7 +202,8 @@ pub(in crate::sync) async fn on_disk(
         }
         let directory =
             directory.or_else(|| target.parent().map(Path::to_owned)).unwrap_or_default();
-        let partial = Partial::create(&directory, &target)?;
+        let mut partial = Partial::create(&directory, &target)?;
+        partial.hold(under_way);
         let mut from = File::open(&source).map_err(SyncError::file("read", &source))?;
         let found = io::copy(&mut from, &mut partial.file())
             .map_err(SyncError::file("write", partial.path()))?;

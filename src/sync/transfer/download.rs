@@ -12,6 +12,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::rules::{Object, Rules};
 use crate::sync::disk::partial::Partial;
@@ -37,6 +38,7 @@ struct Place {
     /// Where the file lies while it is under way.
     directory: PathBuf,
     target: PathBuf,
+    under_way: TaskTrackerToken,
 }
 
 /// Brings `object` to `target`, whose directory exists.
@@ -56,7 +58,7 @@ pub(in crate::sync) async fn download(
         Some(directory) => directory.clone(),
         None => target.parent().map(Path::to_owned).unwrap_or_default(),
     };
-    let place = Place { directory, target: target.to_owned() };
+    let place = Place { directory, target: target.to_owned(), under_way: wire.tasks.token() };
     let bytes = if object.size < IN_PARTS_FROM {
         persist(|| whole(wire, object, &place)).await?
     } else {
@@ -213,6 +215,7 @@ impl Place {
     fn begin(&self) -> Result<Partial, SyncError> {
         let mut partial = Partial::create(&self.directory, &self.target)?;
         partial.go_direct();
+        partial.hold(self.under_way.clone());
         Ok(partial)
     }
 

@@ -98,7 +98,7 @@ impl Transfer {
             }
             (Origin::File(path), Target::Directory(placing)) => {
                 let file = ready(placing, placing.local_file(&item.relative)?).await?;
-                let outcome = copy::on_disk(rules, path.clone(), file).await?;
+                let outcome = copy::on_disk(rules, path.clone(), file, wire.tasks.token()).await?;
                 if let Outcome::Transferred { bytes } = outcome {
                     wire.progress.add_bytes(bytes);
                 }
