@@ -30,7 +30,7 @@ use bin::Bin;
 /// Runs the request that is number `index` of its task. `others` are the places that a mirror
 /// spares: the sources and destinations of the task's other requests. Verified sources go to
 /// `journal` where the request does not retain them. Where it mirrors as well, and `marks` says that
-/// no journal outlives this run, the mark it leaves is answered too.
+/// no journal outlives this run, the mark to leave before they are removed is answered too.
 pub(super) async fn run(
     job: &Job,
     index: usize,
@@ -363,12 +363,7 @@ impl Run<'_> {
         };
         let is_mirrored = mirrored.succeeded();
         self.report.absorb(mirrored);
-        if let Some(mark) = mark
-            && is_mirrored
-        {
-            mark.leave(self.job).await?;
-            self.mark = Some(mark);
-        }
+        self.mark = mark.filter(|_| is_mirrored);
         Ok(())
     }
 }

@@ -220,7 +220,7 @@ impl Worker {
                 if !done.succeeded() {
                     moving[index] = None;
                 }
-                marks.extend(mark);
+                marks.extend(mark.map(|mark| (index, mark)));
                 report.absorb(done);
             }
         }
@@ -243,6 +243,11 @@ impl Worker {
                 return Ok(());
             }
         }
+        for (index, mark) in &marks {
+            if moving[*index].is_some() {
+                mark.leave(&self.job).await?;
+            }
+        }
         journal.begin_removing()?;
         // What another request retains, or could not bring, is retained.
         let retaining = requests.iter().zip(&moving).filter(|(_, moved)| moved.is_none());
@@ -254,7 +259,7 @@ impl Worker {
         };
         let removed = moved::sources(&self.job, journal, &moving, working, &spared).await?;
         if removed.succeeded() {
-            for mark in marks {
+            for (_, mark) in marks {
                 mark.clear(&self.job).await?;
             }
         }
