@@ -27,15 +27,17 @@ use super::transfer::{Keys, Target, Transfer};
 use crate::plan::data_sync::DataSyncRequest;
 use bin::Bin;
 
-/// Runs the request that is number `index` of its task. `others` are the places that a mirror
-/// spares: the sources and destinations of the task's other requests. Verified sources go to
-/// `journal` where the request does not retain them. Where it mirrors as well, and `marks` says that
+/// A location without links, and the number of the request whose source or destination it is.
+pub(super) type Place = (Option<usize>, Location);
+
+/// Runs the request that is number `index` of its task. A mirror spares `places`, but for the
+/// request's own. Verified sources go to `journal` where the request does not retain them. Where it mirrors as well, and `marks` says that
 /// no journal outlives this run, the mark to leave before they are removed is answered too.
 pub(super) async fn run(
     job: &Job,
     index: usize,
     request: &DataSyncRequest,
-    others: &[Location],
+    places: &[Place],
     journal: Option<&mut Journal>,
     marks: bool,
 ) -> (Report, Option<Unfinished>) {
@@ -43,7 +45,7 @@ pub(super) async fn run(
     let journal = journal.filter(|_| !request.retain_source_data);
     let marks = marks && journal.is_some() && request.delete;
     let mut run =
-        Run { job, index, request, others, journal, marks, mark: None, report: &mut report };
+        Run { job, index, request, places, journal, marks, mark: None, report: &mut report };
     let ended = run.attempt().await;
     let mark = run.mark;
     if let Err(error) = ended {
@@ -61,7 +63,7 @@ struct Run<'a> {
     job: &'a Job,
     index: usize,
     request: &'a DataSyncRequest,
-    others: &'a [Location],
+    places: &'a [Place],
     journal: Option<&'a mut Journal>,
     marks: bool,
     mark: Option<Unfinished>,
@@ -343,7 +345,9 @@ impl Run<'_> {
             self.mark = Some(mark.clone());
             return Ok(());
         }
-        let (others, tell) = (self.others.to_vec(), self.job.dry_run.clone());
+        let others = self.places.iter().filter(|(of, _)| *of != Some(self.index));
+        let others: Vec<_> = others.map(|(_, location)| location.clone()).collect();
+        let tell = self.job.dry_run.clone();
         let mirrored = match &transfer.target {
             Target::Directory(placing) => {
                 let placing = Arc::clone(placing);

@@ -21,8 +21,9 @@ use super::journal::{self, Journal};
 use super::location::Location;
 use super::outcome::Report;
 use super::progress::Progress;
-use super::removal::{self, moved};
-use super::request;
+use super::removal;
+use super::removal::moved::{self, Moving};
+use super::request::{self, Place};
 use super::source::survey;
 use crate::plan::data_sync::DataSyncRequest;
 use crate::plan::submission::{Mount, Step, Task};
@@ -193,7 +194,6 @@ impl Worker {
         mut journal: Option<Journal>,
         report: &mut Report,
     ) -> Result<(), SyncError> {
-        let destinations = self.destinations(requests);
         let mut moving: Vec<_> = requests.iter().map(|request| self.moved(request)).collect();
         let mut marks = Vec::new();
         if journal.as_ref().is_some_and(Journal::is_removing) {
@@ -202,21 +202,12 @@ impl Worker {
             if self.job.progress.is_watched() {
                 tokio::spawn(survey::count(Arc::clone(&self.job), requests.to_vec()));
             }
+            let places = self.places(requests, spared).await?;
             for (index, request) in requests.iter().enumerate() {
-                // By their place, not by their paths: two may deliver to one destination.
-                let other = |(place, request)| (place != index).then_some(request);
-                let others: Vec<_> = requests.iter().enumerate().filter_map(other).collect();
-                let others: Vec<_> = self
-                    .destinations(others.iter().copied())
-                    .into_iter()
-                    .chain(self.sources(others.iter().copied()))
-                    .chain(spared.iter().cloned())
-                    .map(|location| location.real())
-                    .collect();
                 let journal = journal.as_mut();
                 let marks_it = matches!(kind, Kind::Requests { .. });
                 let (done, mark) =
-                    request::run(&self.job, index, request, &others, journal, marks_it).await;
+                    request::run(&self.job, index, request, &places, journal, marks_it).await;
                 if !done.succeeded() {
                     moving[index] = None;
                 }
@@ -243,21 +234,12 @@ impl Worker {
                 return Ok(());
             }
         }
-        for (index, mark) in &marks {
-            if moving[*index].is_some() {
-                mark.leave(&self.job).await?;
-            }
+        marks.retain(|(index, _)| moving[*index].is_some());
+        for (_, mark) in &marks {
+            mark.leave(&self.job).await?;
         }
         journal.begin_removing()?;
-        // What another request retains, or could not bring, is retained.
-        let retaining = requests.iter().zip(&moving).filter(|(_, moved)| moved.is_none());
-        let retained = self.sources(retaining.map(|(request, _)| request));
-        let spared = [destinations, retained].concat();
-        let working = match kind {
-            Kind::Step { working } => Some(*working),
-            Kind::Requests { .. } => None,
-        };
-        let removed = moved::sources(&self.job, journal, &moving, working, &spared).await?;
+        let removed = self.take_away(requests, &moving, kind, journal).await?;
         if removed.succeeded() {
             for (_, mark) in marks {
                 mark.clear(&self.job).await?;
@@ -266,6 +248,48 @@ impl Worker {
         report.not_forgiven |= !removed.succeeded();
         report.absorb(removed);
         Ok(())
+    }
+
+    /// Removes the sources that `moving` names, now that they are delivered.
+    async fn take_away(
+        &self,
+        requests: &[DataSyncRequest],
+        moving: &Moving,
+        kind: &Kind<'_>,
+        journal: &Journal,
+    ) -> Result<Report, SyncError> {
+        // What another request retains, or could not bring, is retained.
+        let retaining = requests.iter().zip(moving).filter(|(_, moved)| moved.is_none());
+        let retained = self.sources(retaining.map(|(request, _)| request));
+        let spared = [self.destinations(requests), retained].concat();
+        let working = match kind {
+            Kind::Step { working } => Some(*working),
+            Kind::Requests { .. } => None,
+        };
+        moved::sources(&self.job, journal, moving, working, &spared).await
+    }
+
+    /// The sources and destinations of requests, by their places: two may deliver to one
+    /// destination; and what is `spared` whoever mirrors. Only mirrors look at them.
+    async fn places(
+        &self,
+        requests: &[DataSyncRequest],
+        spared: Vec<Location>,
+    ) -> Result<Vec<Place>, SyncError> {
+        if !requests.iter().any(|request| request.delete) {
+            return Ok(Vec::new());
+        }
+        let mut places: Vec<_> = spared.into_iter().map(|spared| (None, spared)).collect();
+        for (index, request) in requests.iter().enumerate() {
+            let both = [&request.source_path, &request.destination_path];
+            let both =
+                both.into_iter().filter_map(|path| Location::parse(path, self.mounts()).ok());
+            places.extend(both.map(|location| (Some(index), location)));
+        }
+        blocking(move || {
+            Ok(places.into_iter().map(|(of, location)| (of, location.real())).collect())
+        })
+        .await
     }
 
     /// The source of a request that moves it away.
