@@ -8,8 +8,8 @@ use tokio_util::task::TaskTracker;
 
 use super::outcome::Intent;
 use super::progress::Progress;
-use super::s3::multipart::OpenUploads;
-use super::s3::wire::LazyClient;
+use super::s3::client::LazyClient;
+use super::s3::open_uploads::OpenUploads;
 use crate::plan::submission::Mount;
 
 /// Is told what a dry run would do.

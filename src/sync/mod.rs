@@ -11,7 +11,8 @@
 //! | `removal` | what is removed: paths, moved sources, what a mirror does not have |
 //! | `s3`, `disk` | how each side is used and believed |
 //! | `location`, `mounts` | where data lies |
-//! | `job`, `journal` | what a run has at hand; what a repeated step knows of earlier tries |
+//! | `job` | what a run has at hand |
+//! | `journal`, `unfinished` | what a repeated step, or a request, knows of earlier tries |
 //! | `document`, `outcome`, `progress`, `error` | what comes in; what goes out, meanwhile, in the end and instead |
 
 mod disk;
@@ -29,6 +30,7 @@ mod request;
 mod s3;
 mod source;
 mod transfer;
+mod unfinished;
 mod worker;
 
 pub use document::{Batch, DocumentError, load, load_requests};

@@ -1,10 +1,8 @@
 //! Removing paths, as a task asks for. Beside it, `moved` removes the sources that a request does
-//! not retain, `mirror` what a destination has and its source does not, and `unfinished` keeps the
-//! second from taking what the first has brought.
+//! not retain, and `mirror` what a destination has and its source does not.
 
 pub(super) mod mirror;
 pub(super) mod moved;
-pub(super) mod unfinished;
 
 use std::fs;
 use std::io;

@@ -18,12 +18,12 @@ use super::journal::{EncodedPath, Journal, Verified, VerifiedSource, nanoseconds
 use super::location::Location;
 use super::outcome::{Intent, Outcome, Report};
 use super::removal::mirror::{self, Expected};
-use super::removal::unfinished::Unfinished;
 use super::s3::wire::Wire;
 use super::source::filter::Filter;
 use super::source::{self, Item, Items, Origin, Source, Unlisted};
 use super::transfer::rules::Rules;
 use super::transfer::{Keys, Target, Transfer};
+use super::unfinished::Unfinished;
 use crate::plan::data_sync::DataSyncRequest;
 use bin::Bin;
 

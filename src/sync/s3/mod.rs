@@ -2,14 +2,17 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `wire` | the client, what bounds its use, trying again what broke |
-//! | `integrity` | whether a file holds the bytes of an object |
-//! | `multipart` | an object made of parts |
+//! | `client`, `wire` | the client; what bounds its use, trying again what broke |
+//! | `integrity`, `fingerprint` | what S3 says an object is known by; computing it |
+//! | `multipart`, `open_uploads` | an object made of parts; those that must not be left behind |
 //! | `deletion` | many objects deleted a batch at a time |
 
+pub(super) mod client;
 pub(super) mod deletion;
+pub(super) mod fingerprint;
 pub(super) mod integrity;
 pub(super) mod multipart;
+pub(super) mod open_uploads;
 pub(super) mod wire;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,11 +1,8 @@
 //! An object made of parts: begun, its parts brought by others, completed or abandoned.
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
@@ -13,43 +10,14 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::integrity;
-use super::wire::{LazyClient, Part, Wire};
+use super::open_uploads::abandon;
+use super::wire::{Part, Wire};
 use super::{length, time};
 use crate::sync::error::SyncError;
 use crate::sync::location::S3Path;
 
 /// By how much the clocks of this machine and of S3 may differ: more, and S3 takes no request.
 const CLOCKS: Duration = Duration::from_mins(15);
-/// Uploads that are abandoned at once.
-const AT_ONCE: usize = 25;
-
-/// The multipart uploads that have begun and neither ended nor been abandoned, by their ids.
-#[derive(Debug, Default)]
-pub(in crate::sync) struct OpenUploads(Mutex<HashMap<String, S3Path>>);
-
-impl OpenUploads {
-    fn begun(&self, id: &str, target: &S3Path) {
-        self.open().insert(id.to_owned(), target.clone());
-    }
-
-    fn ended(&self, id: &str) {
-        self.open().remove(id);
-    }
-
-    /// Abandons them all, when those who began them no longer will.
-    pub async fn abandon(&self, client: &LazyClient) {
-        let open = std::mem::take(&mut *self.open());
-        stream::iter(open)
-            .for_each_concurrent(AT_ONCE, |(id, target)| async move {
-                abandon(&client.get().await, &target, &id).await;
-            })
-            .await;
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<String, S3Path>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A multipart upload that has begun.
 #[derive(Debug)]
@@ -201,12 +169,5 @@ impl<'a> Multipart<'a> {
         // Clocks may differ; an older object would have been skipped or be of another size.
         let is_new = time(head.last_modified()) + CLOCKS >= self.began;
         is_of_parts && found == Some(size) && is_new
-    }
-}
-
-async fn abandon(client: &Client, target: &S3Path, id: &str) {
-    let call = client.abort_multipart_upload().bucket(&target.bucket).key(&target.key);
-    if let Err(error) = call.upload_id(id).send().await {
-        tracing::warn!(%target, %error, "cannot abort a multipart upload");
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use super::multipart::OpenUploads;
-use crate::aws;
+use super::client::LazyClient;
+use super::open_uploads::OpenUploads;
 use crate::sync::disk::pace::Disk;
 use crate::sync::error::SyncError;
 use crate::sync::progress::Progress;
@@ -26,16 +26,6 @@ const MEMORY: usize = 64;
 /// Tries of one body, the first included; the calls themselves are tried again by the SDK.
 const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-
-/// The S3 client, made when it is first needed: a run between directories needs no AWS.
-#[derive(Debug, Default)]
-pub(in crate::sync) struct LazyClient(OnceCell<Client>);
-
-impl LazyClient {
-    pub async fn get(&self) -> Client {
-        self.0.get_or_init(|| async { aws::s3(&aws::config().await) }).await.clone()
-    }
-}
 
 /// The client and what bounds its use.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use crate::sync::disk::lock::is_lock;
 use crate::sync::disk::partial::is_partial;
 use crate::sync::error::{Failure, SyncError};
 use crate::sync::journal;
-use crate::sync::removal::unfinished::is_mark;
+use crate::sync::unfinished::is_mark;
 
 /// Looks at a local source.
 pub(super) fn on_disk(source: &Path) -> Result<Source, SyncError> {

@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 use super::{AHEAD, Item, Items, Origin, Source, Unlisted};
 use crate::sync::error::{Failure, SyncError};
 use crate::sync::location::S3Path;
-use crate::sync::removal::unfinished::is_mark;
 use crate::sync::s3::integrity::head;
 use crate::sync::s3::wire::persist;
 use crate::sync::s3::{length, time};
+use crate::sync::unfinished::is_mark;
 
 /// Looks at an S3 source. `prefix` is what is cut off keys to get relative paths.
 pub(in crate::sync) async fn in_s3(

@@ -21,7 +21,8 @@ use crate::sync::disk::sink::{BLOCK, Digests, Sink};
 use crate::sync::error::{SyncError, blocking};
 use crate::sync::outcome::Outcome;
 use crate::sync::progress::Passing;
-use crate::sync::s3::integrity::{self, Fingerprint, Hasher, Piece, Pieces};
+use crate::sync::s3::fingerprint::{Fingerprint, Hasher, Piece, Pieces};
+use crate::sync::s3::integrity;
 use crate::sync::s3::length;
 use crate::sync::s3::wire::{IN_PARTS_FROM, Part, Wire, part_size, parts, persist};
 

@@ -10,22 +10,22 @@ use std::io::{self, Write};
 use aws_sdk_s3::primitives::ByteStream;
 use sha2::{Digest, Sha256};
 
+use super::disk::partial::Partial;
+use super::error::{SyncError, blocking};
+use super::job::Job;
+use super::location::Location;
 use crate::plan::data_sync::DataSyncRequest;
-use crate::sync::disk::partial::Partial;
-use crate::sync::error::{SyncError, blocking};
-use crate::sync::job::Job;
-use crate::sync::location::Location;
 
 const NAME: &str = ".demand.moving";
 
 /// Whether a file of this name is a mark.
-pub(in crate::sync) fn is_mark(name: &[u8]) -> bool {
+pub(super) fn is_mark(name: &[u8]) -> bool {
     name == NAME.as_bytes()
 }
 
 /// The mark of one request.
 #[derive(Debug, Clone)]
-pub(in crate::sync) struct Unfinished {
+pub(super) struct Unfinished {
     /// Where it lies while there is one.
     place: Location,
     /// What tells its request from others of the same destination.
