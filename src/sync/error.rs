@@ -98,6 +98,9 @@ pub enum SyncError {
     /// A key that no file below the destination can have.
     #[error("its key would leave the destination or cannot be a file's name")]
     Unplaceable,
+    /// Nor one of this name.
+    #[error("its name is one that the worker uses for files of its own")]
+    OwnName,
     /// A symbolic link below the destination or source that leads out of it.
     #[error("a symbolic link leads out of {}", .0.display())]
     LeadsOut(PathBuf),

@@ -174,3 +174,21 @@ async fn failures_are_told_in_one_line_each_whatever_the_names() {
     assert_eq!(lines.len(), 1, "{}", ran.stderr);
     assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_named_like_the_workers_own_files_are_refused_by_name() {
+    let held = Held::default();
+    let lab = held.open().await;
+    let own =
+        [".demand.journal", ".demand.env", ".x.demand.lock", ".demand-0.part", ".demand.moving"];
+    for name in own {
+        held.put(&format!("f/deep/{name}"), "no journal");
+    }
+    held.put("f/.demand", "fine");
+    let told = lab.sync("s3://data/f", &lab.text("d"), json!({})).await.failures();
+    // A mark in S3 is not data at all.
+    for name in &own[..4] {
+        assert!(told.contains(&format!("s3://data/f/deep/{name}\"")), "{name} in {told}");
+    }
+    assert_eq!(names(&lab.path("d")), [".demand"]);
+}

@@ -20,7 +20,7 @@ use super::error::{SyncError, blocking};
 use super::location::{Location, S3Path};
 use super::outcome::{Intent, Outcome};
 use super::s3::wire::Wire;
-use super::source::{Item, Origin};
+use super::source::{Item, Origin, is_own};
 use rules::{Object, Rules};
 
 /// Where a request's files go.
@@ -89,7 +89,12 @@ impl Transfer {
                 if item.is_placeholder() {
                     return directory(&item, placing).await;
                 }
-                let file = ready(placing, placing.file(item.relative_key()?)?).await?;
+                let relative = item.relative_key()?;
+                // What stands there would be taken for the worker's own, by it or by the next.
+                if relative.split('/').any(|name| is_own(name.as_bytes())) {
+                    return Err(SyncError::OwnName);
+                }
+                let file = ready(placing, placing.file(relative)?).await?;
                 download::download(wire, rules, &object(&item, path, etag), &file).await
             }
             (Origin::Object { path, etag }, Target::S3(keys)) => {
