@@ -146,7 +146,13 @@ pub(super) fn by_hand(path: &str) -> String {
         return path.to_owned();
     }
     // Up to the last of them it exists, or there is no telling where it leads.
-    let end = path.rfind("..").map_or(0, |start| start + 2);
+    let (mut end, mut start) = (0, 0);
+    for segment in path.split('/') {
+        if segment == ".." {
+            end = start + segment.len();
+        }
+        start += segment.len() + 1;
+    }
     match Path::new(&path[..end])
         .canonicalize()
         .ok()

@@ -2,7 +2,8 @@
 //! then is what it has delivered, and no longer what the destination must not have.
 //!
 //! A step's task knows it by the journal in its working directory. Requests that belong to no task
-//! have no such place; their mark lies at the destination, until nothing of the source is left.
+//! have no such place; their mark lies at the destination, until all that was moved is gone from
+//! the source.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -14,7 +15,6 @@ use super::disk::partial::Partial;
 use super::error::{SyncError, blocking};
 use super::job::Job;
 use super::location::Location;
-use crate::plan::data_sync::DataSyncRequest;
 
 const NAME: &str = ".demand.moving";
 
@@ -33,17 +33,21 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    /// The mark of `request`, whose folder goes to `destination`.
-    pub fn new(request: &DataSyncRequest, destination: &Location) -> Self {
+    /// The mark of a request that moves the folder `source` to `destination`, however it names them
+    /// and whatever else it lays down.
+    pub fn new(source: &Location, destination: &Location) -> Self {
         let place = match destination {
             Location::Local(directory) => Location::Local(directory.join(NAME)),
             Location::S3(folder) => {
                 Location::S3(folder.with_key(format!("{}{NAME}", folder.folder_key())))
             }
         };
-        // A request is made of texts and numbers alone, which always have a JSON form.
-        let request = serde_json::to_vec(request).unwrap_or_default();
-        Self { place, fingerprint: hex::encode(Sha256::digest(request)) }
+        let folder = |location: &Location| match location.real() {
+            Location::S3(path) => path.with_key(path.folder_key()).to_string(),
+            local @ Location::Local(_) => local.to_string(),
+        };
+        let both = format!("{}\n{}", folder(source), folder(destination));
+        Self { place, fingerprint: hex::encode(Sha256::digest(both)) }
     }
 
     /// Whether an earlier run left it.

@@ -26,8 +26,10 @@ async fn a_move_that_mirrors_may_be_repeated_until_all_of_its_sources_are_gone()
             held.put(&format!("from/{name}"), name);
         }
         held.keep("from/two");
-        let fields = json!({"retain_source_data": false, "delete": true});
-        for _ in 0..2 {
+        let mut fields = json!({"retain_source_data": false, "delete": true});
+        for concurrency in [25, 10] {
+            // It is the same move whatever else is asked for.
+            fields["max_concurrency"] = json!(concurrency);
             let ran = lab.sync("s3://data/from", &destination, fields.clone()).await;
             let failures = ran.failures();
             assert!(failures.contains("s3://data/from/two\""), "{failures}");

@@ -37,7 +37,7 @@ fn place(destination: &Path) -> PathBuf {
     let parent = destination.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.and_then(device).or_else(|| device(Path::new(".")));
     match device(destination) {
-        Some(own) if Some(own) != parent => destination.join(SUFFIX),
+        Some(own) if Some(own) != parent && destination.is_dir() => destination.join(SUFFIX),
         _ => beside(destination, SUFFIX),
     }
 }

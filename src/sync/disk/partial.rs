@@ -55,7 +55,8 @@ impl Partial {
             let path = directory.join(own);
             let create = || -> io::Result<File> {
                 let file = File::create_new(&path)?;
-                flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+                // Nobody else has this name; the lock only tells that it is being written.
+                let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
                 Ok(file)
             };
             (create().map_err(SyncError::file("create", &path))?, path)
@@ -168,7 +169,11 @@ pub(in crate::sync) fn is_partial(name: &[u8]) -> bool {
 
 /// Removes the file of such a name at `path`, unless a worker still writes it.
 pub(in crate::sync) fn remove_left(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).open(path)?;
+    let file = match OpenOptions::new().write(true).open(path) {
+        // Somebody else's, who may still write it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        opened => opened?,
+    };
     // One that was made a moment ago may not have been locked yet.
     let is_old = file.metadata()?.modified()?.elapsed().is_ok_and(|age| age >= LEFT_FOR);
     // As long as it is locked nobody else takes it up.

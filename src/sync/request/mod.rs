@@ -84,8 +84,16 @@ impl Run<'_> {
             _ => None,
         };
         match source::look(self.job, request, &source).await? {
-            Source::Missing if request.fail_if_missing => Err(SyncError::Missing),
-            Source::Missing => Ok(()),
+            Source::Missing => {
+                if self.marks {
+                    // An earlier run moved all of it, and could not say so.
+                    let mark = Unfinished::new(&source, &destination);
+                    if mark.is_there(self.job).await? {
+                        mark.clear(self.job).await?;
+                    }
+                }
+                if request.fail_if_missing { Err(SyncError::Missing) } else { Ok(()) }
+            }
             Source::Single(item) => self.single(*item, &source, &filter, &destination).await,
             Source::Folder(items) => {
                 let removes = request.delete || !request.retain_source_data;
@@ -198,7 +206,9 @@ impl Run<'_> {
             return self.nothing_matches();
         }
         self.finish(&transfer.target).await?;
-        if self.request.delete && self.report.succeeded() {
+        // A move that finds nothing may be one that took all of it before.
+        let may_mirror = listed || self.request.retain_source_data;
+        if self.request.delete && may_mirror && self.report.succeeded() {
             self.mirror(&transfer, destination, expected).await?;
         }
         Ok(())
@@ -338,7 +348,8 @@ impl Run<'_> {
         destination: &Location,
         expected: Expected,
     ) -> Result<(), SyncError> {
-        let mark = self.marks.then(|| Unfinished::new(self.request, destination));
+        let source = Location::parse(&self.request.source_path, &self.job.mounts)?;
+        let mark = self.marks.then(|| Unfinished::new(&source, destination));
         if let Some(mark) = &mark
             && mark.is_there(self.job).await?
         {

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::EncodingType;
+use aws_sdk_s3::types::{EncodingType, Object};
 use percent_encoding::percent_decode_str;
 use tokio::sync::mpsc;
 
@@ -31,8 +31,11 @@ pub(in crate::sync) async fn in_s3(
         None => folder.key.clone(),
     };
     let has_folder = async {
-        let first = list_page(client, &folder, None, Some(1)).await?;
-        Ok::<_, SyncError>(!first.contents().is_empty())
+        // Of two one is no mark.
+        let first = list_page(client, &folder, None, Some(2)).await?;
+        Ok::<_, SyncError>(
+            first.contents().iter().any(|object| !is_mark_key(&key_of(&first, object))),
+        )
     };
     if source.is_folder() {
         return Ok(if has_folder.await? {
@@ -81,11 +84,8 @@ fn listed(client: Client, folder: S3Path, prefix: String, marks: bool) -> Items 
                 }
             };
             for object in page.contents() {
-                let key = object.key().unwrap_or_default();
-                // A server that does not know of encodings passes over that it was asked for one.
-                let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
-                let key = if is_encoded { decode(key) } else { key.to_owned() };
-                if !marks && is_mark(key.rsplit('/').next().unwrap_or_default().as_bytes()) {
+                let key = key_of(&page, object);
+                if !marks && is_mark_key(&key) {
                     continue;
                 }
                 let item = Item {
@@ -159,6 +159,17 @@ async fn ask_for_page(
         .send()
         .await
         .map_err(SyncError::s3("ListObjectsV2"))
+}
+
+fn key_of(page: &ListObjectsV2Output, object: &Object) -> String {
+    let key = object.key().unwrap_or_default();
+    // A server that does not know of encodings passes over that it was asked for one.
+    let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
+    if is_encoded { decode(key) } else { key.to_owned() }
+}
+
+fn is_mark_key(key: &str) -> bool {
+    is_mark(key.rsplit('/').next().unwrap_or_default().as_bytes())
 }
 
 /// S3 writes a space as `+` and a plus as `%2B`.
