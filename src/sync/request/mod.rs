@@ -31,8 +31,9 @@ use bin::Bin;
 pub(super) type Place = (Option<usize>, Location);
 
 /// Runs the request that is number `index` of its task. A mirror spares `places`, but for the
-/// request's own. Verified sources go to `journal` where the request does not retain them. Where it mirrors as well, and `marks` says that
-/// no journal outlives this run, the mark to leave before they are removed is answered too.
+/// request's own. Verified sources go to `journal` where the request does not retain them. Where it
+/// mirrors as well, and `marks` says that no journal outlives this run, the mark to leave before
+/// they are removed is answered too.
 pub(super) async fn run(
     job: &Job,
     index: usize,
@@ -83,14 +84,14 @@ impl Run<'_> {
             }
             _ => None,
         };
+        let mark = self.marks.then(|| Unfinished::new(&source, &destination));
         match source::look(self.job, request, &source).await? {
             Source::Missing => {
-                if self.marks {
-                    // An earlier run moved all of it, and could not say so.
-                    let mark = Unfinished::new(&source, &destination);
-                    if mark.is_there(self.job).await? {
-                        mark.clear(self.job).await?;
-                    }
+                // An earlier run may have moved all of it, and not have been able to say so.
+                if let Some(mark) = mark
+                    && mark.is_there(self.job).await?
+                {
+                    mark.clear(self.job).await?;
                 }
                 if request.fail_if_missing { Err(SyncError::Missing) } else { Ok(()) }
             }
@@ -98,7 +99,8 @@ impl Run<'_> {
             Source::Folder(items) => {
                 let removes = request.delete || !request.retain_source_data;
                 let upwards = overlap::folders(&source, &destination, removes)?;
-                self.folder(items, filter, &destination, upwards.then_some(&source)).await
+                let source = upwards.then(|| source.real());
+                self.folder(items, filter, &destination, source.as_ref(), mark).await
             }
         }
     }
@@ -145,13 +147,14 @@ impl Run<'_> {
     }
 
     /// Takes the files of a folder as they are listed, bin by bin. None may be written into
-    /// `source`, where that lies below the destination.
+    /// `source`, a location without links, where that lies below the destination.
     async fn folder(
         &mut self,
         mut items: Items,
         filter: Filter,
         destination: &Location,
         source: Option<&Location>,
+        mark: Option<Unfinished>,
     ) -> Result<(), SyncError> {
         let transfer = Arc::new(self.transfer(self.folder_target(destination).await?)?);
         let mut expected = Expected::default();
@@ -209,7 +212,7 @@ impl Run<'_> {
         // A move that finds nothing may be one that took all of it before.
         let may_mirror = listed || self.request.retain_source_data;
         if self.request.delete && may_mirror && self.report.succeeded() {
-            self.mirror(&transfer, destination, expected).await?;
+            self.mirror(&transfer, expected, mark).await?;
         }
         Ok(())
     }
@@ -345,11 +348,9 @@ impl Run<'_> {
     async fn mirror(
         &mut self,
         transfer: &Transfer,
-        destination: &Location,
         expected: Expected,
+        mark: Option<Unfinished>,
     ) -> Result<(), SyncError> {
-        let source = Location::parse(&self.request.source_path, &self.job.mounts)?;
-        let mark = self.marks.then(|| Unfinished::new(&source, destination));
         if let Some(mark) = &mark
             && mark.is_there(self.job).await?
         {

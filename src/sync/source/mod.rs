@@ -1,6 +1,5 @@
 //! What a source holds: nothing, a single file, or a folder listed as a stream, so that a folder
 //! of any size is read without holding all its names.
-
 //!
 //! | file | subject |
 //! |---|---|

@@ -36,7 +36,7 @@ impl Target {
         matches!(self, Self::Directory(_))
     }
 
-    /// Whether a file would be written into `source`.
+    /// Whether a file would be written into `source`, a location without links.
     pub fn lies_in(&self, source: &Location, item: &Item) -> bool {
         match self {
             Self::S3(keys) => item
@@ -44,7 +44,7 @@ impl Target {
                 .is_ok_and(|relative| source.contains(&Location::S3(keys.of(relative).0))),
             Self::Directory(placing) => {
                 let target = Location::Local(placing.root().join(&item.relative));
-                source.real().contains(&target.real())
+                source.contains(&target.real())
             }
         }
     }
