@@ -1,16 +1,13 @@
 //! A bucket with so many objects that holding on to each would show.
 
 use std::fs::{self, File};
-use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::held::Held;
-use crate::lab::Lab;
-use crate::many::peak;
+use crate::many::modest;
 use crate::mishaps::Mishap;
 
 const OBJECTS: usize = 100_000;
@@ -32,31 +29,6 @@ fn fill(held: &Held, objects: usize) {
     }
 }
 
-/// The result of a request, for which the worker took little memory.
-async fn modest(lab: &Lab, request: &Value) -> Value {
-    let mut command = lab.command(&["sync", &request.to_string()]);
-    let mut worker = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let process = worker.id().unwrap();
-    let mut stdout = worker.stdout.take().unwrap();
-    let reading = tokio::spawn(async move {
-        let mut text = String::new();
-        stdout.read_to_string(&mut text).await.unwrap();
-        text
-    });
-    // It only grows, so that the last look before the end is near the truth.
-    let (mut most, mut look) = (0, tokio::time::interval(Duration::from_millis(20)));
-    let status = loop {
-        tokio::select! {
-            status = worker.wait() => break status.unwrap(),
-            _ = look.tick() => most = peak(process).unwrap_or(most),
-        }
-    };
-    let stdout = reading.await.unwrap();
-    assert!(status.success(), "{stdout}");
-    assert!(most > 0 && most < MEMORY_KIB, "{most} KiB");
-    serde_json::from_str(stdout.lines().last().unwrap()).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_of_a_hundred_thousand_objects_takes_little_memory() {
     let held = Held::default();
@@ -72,7 +44,7 @@ async fn a_mirror_of_a_hundred_thousand_objects_takes_little_memory() {
         "source_path": "s3://data/many", "destination_path": lab.text("d"), "size_only": true,
         "delete": true,
     });
-    let result = modest(&lab, &request).await;
+    let result = modest(&lab, &request, MEMORY_KIB).await;
     assert_eq!(result["files_transferred"], 100);
     assert_eq!(result["files_skipped"], OBJECTS - 100);
     assert_eq!(result["files_deleted"], 50);
@@ -111,7 +83,7 @@ async fn a_hundred_thousand_objects_that_a_mirror_does_not_have_take_little_memo
     let request = json!({
         "source_path": lab.text("s"), "destination_path": "s3://data/many", "delete": true,
     });
-    let result = modest(&lab, &request).await;
+    let result = modest(&lab, &request, MEMORY_KIB).await;
     assert_eq!(result["files_transferred"], 1);
     assert_eq!(result["files_deleted"], OBJECTS);
     assert!(held.get("many/one").is_some());
